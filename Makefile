@@ -1,0 +1,51 @@
+# Everything runs in .venv, made from requirements.lock by Python 3.11 or newer.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+DATA ?= .langsense
+
+.PHONY: help up demo test test-all lint bench chaos lock clean
+
+help: ## What there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+# Made again when the lock changes. Installed with hashes: what was reviewed is what runs.
+$(VENV)/ready: requirements.lock pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "LangSense needs Python 3.11 or newer; name it: make PYTHON=python3.11 …")'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+up: $(VENV)/ready ## Run the platform here until Ctrl-C (GATEWAY_PORT=8000 BROKER=wheel|kafka DATA=.langsense)
+	@$(BIN)/langsense up --data $(DATA)
+
+demo: $(VENV)/ready ## Drive the running platform, then prove it (DURATION=30 PLAYERS=200 RATE=200)
+	@$(BIN)/langsense demo --data $(DATA)
+
+test: $(VENV)/ready ## Every test but the slow ones; real Kafka where Docker or Java 17 is there
+	@$(BIN)/python -m pytest -m "not slow"
+
+test-all: $(VENV)/ready ## Every test
+	@$(BIN)/python -m pytest
+
+lint: $(VENV)/ready ## Style, types, architecture
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache
+
+bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts; results in bench/results
+	@$(BIN)/python -m bench.wallet
+
+chaos: $(VENV)/ready ## The reliability tests, slow ones included
+	@$(BIN)/python -m pytest tests/reliability
+
+LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
+
+lock: $(VENV)/ready ## Resolve the locks again from pyproject.toml: all, and of it what the image runs
+	@$(LOCK) --group dev pyproject.toml --output-file requirements.lock
+	@$(LOCK) --constraint requirements.lock pyproject.toml --output-file requirements-runtime.lock
+
+clean: ## Remove the environment and local data
+	rm -rf $(VENV) $(DATA)
