@@ -1,0 +1,1 @@
+"""What every service stands on: contracts, money, errors, settings, the broker, the database. Knows no service."""

@@ -1,0 +1,90 @@
+"""`wallet.commands.v1`: what any client may ask of the wallet.
+
+The record's key is the decimal user id, its partitioner murmur2 (the Java client's), so that all of a player's
+commands stand on one lane in the order in which they were published.
+"""
+
+from typing import Self
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from shared.contracts.fields import AmountMinor, Currency, Moment, Provider, Text, UserId
+from shared.contracts.kinds import NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.errors import FieldError, Undecodable
+
+# A command is a few hundred bytes; what is larger is not read.
+MAX_COMMAND_BYTES = 8 * 1024
+
+
+class Command(BaseModel):
+    """One command: one decision, one journal row.
+
+    `reference_id` names the game transaction or the payment, `round_id` the round. A rollback names the
+    `reference_id` and `round_id` of the bet or payout that it takes back; a capture or release names the
+    `reference_id` of its hold. `provider` names the clearing account. `reason` and `actor` say why and by whom an
+    adjustment is made. A command decided after `expires_at` is refused.
+    """
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="ignore", title="Command")
+
+    command_id: UUID = Field(description="Made by the client. The same id is the same command, however often it comes.")
+    kind: Kind
+    user_id: UserId
+    amount_minor: AmountMinor
+    currency: Currency
+    reference_id: Text | None = None
+    round_id: Text | None = None
+    provider: Provider | None = None
+    reason: Text | None = None
+    actor: Text | None = None
+    occurred_at: Moment
+    expires_at: Moment | None = None
+
+    @model_validator(mode="after")
+    def _has_what_its_kind_needs(self) -> Self:
+        missing = missing_fields(self.kind, self.provider, self.reference_id, self.reason, self.actor)
+        if missing:
+            raise ValueError(f"{missing[0]} is required for {self.kind}")
+        return self
+
+
+def missing_fields(
+    kind: Kind, provider: str | None, reference_id: str | None, reason: str | None, actor: str | None
+) -> list[str]:
+    """The names of the fields that this kind needs and that are None."""
+    missing = []
+    if provider is None and kind in NEEDS_PROVIDER:
+        missing.append("provider")
+    if reference_id is None and kind in NEEDS_REFERENCE:
+        missing.append("reference_id")
+    if kind in NEEDS_REASON:
+        missing += [name for name, value in (("reason", reason), ("actor", actor)) if value is None]
+    return missing
+
+
+def decode(body: bytes) -> Command:
+    """A command from a record's value. Raises Undecodable, which names each wrong field."""
+    if len(body) > MAX_COMMAND_BYTES:
+        raise Undecodable([FieldError("body", f"must be at most {MAX_COMMAND_BYTES} bytes")])
+    try:
+        return Command.model_validate_json(body)
+    except ValidationError as error:
+        raise Undecodable(field_errors(error)) from None
+
+
+def encode(command: Command) -> bytes:
+    """The record's value for a command."""
+    return command.model_dump_json(exclude_none=True).encode()
+
+
+def field_errors(error: ValidationError) -> list[FieldError]:
+    """pydantic's findings as ours: a dotted field name and what is allowed, never the value that came."""
+    return [
+        FieldError(".".join(str(part) for part in finding["loc"]) or "body", _allowed(finding["msg"]))
+        for finding in error.errors(include_url=False, include_input=False, include_context=False)
+    ]
+
+
+def _allowed(message: str) -> str:
+    return message.removeprefix("Value error, ")

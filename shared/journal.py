@@ -1,0 +1,64 @@
+"""Reading the wallet's journal over HTTP: what a consumer does when Kafka has not brought it a row."""
+
+from collections.abc import Sequence
+from typing import Protocol, TypeVar
+
+import httpx2
+from pydantic import TypeAdapter, ValidationError
+
+from shared.contracts.events import LaneHead, LedgerEvent
+from shared.errors import ServiceUnavailable
+
+T = TypeVar("T")
+
+TIMEOUT_S = 5.0
+PAGE_ROWS = 1000
+
+_ROWS = TypeAdapter(list[LedgerEvent])
+_HEADS = TypeAdapter(list[LaneHead])
+
+
+class Journal(Protocol):
+    """The journal as its readers see it."""
+
+    async def heads(self) -> Sequence[LaneHead]:
+        """Where each lane stands. Raises ServiceUnavailable."""
+
+    async def rows(self, lane: int, after: int, limit: int) -> Sequence[LedgerEvent]:
+        """At most `limit` rows of a lane above position `after`, in order. Raises ServiceUnavailable."""
+
+
+class HttpJournal:
+    """The journal behind the wallet service's internal endpoints."""
+
+    def __init__(self, client: httpx2.AsyncClient) -> None:
+        self._client = client
+
+    async def heads(self) -> Sequence[LaneHead]:
+        return _decoded(_HEADS, await self._get("/lanes"))
+
+    async def rows(self, lane: int, after: int, limit: int) -> Sequence[LedgerEvent]:
+        return _decoded(_ROWS, await self._get(f"/lanes/{lane}/journal?after={after}&limit={limit}"))
+
+    async def _get(self, path: str) -> bytes:
+        try:
+            response = await self._client.get(path)
+        except httpx2.TransportError as error:
+            raise ServiceUnavailable(f"the wallet service does not answer: {error!r}") from error
+        if response.status_code != httpx2.codes.OK:
+            raise ServiceUnavailable(f"the wallet service answers {response.status_code} for {path.split('?')[0]}")
+        return response.content
+
+
+def _decoded(adapter: TypeAdapter[T], body: bytes) -> T:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        raise ServiceUnavailable("the wallet service answers in a form that is not the contract's") from error
+
+
+def internal_client(base_url: str, token: str) -> httpx2.AsyncClient:
+    """A client for another of the platform's services, with the token that they show each other. Close it when done."""
+    return httpx2.AsyncClient(
+        base_url=base_url, headers={"Authorization": f"Bearer {token}"}, timeout=TIMEOUT_S, trust_env=False
+    )

@@ -1,0 +1,66 @@
+"""Prometheus metrics: every name, with its meaning, in one list. One registry an application, none global."""
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import generate_latest as _generate_latest
+
+_LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
+
+
+class Metrics:
+    """The metrics of one application. Labels hold no user ids and nothing that a client chooses."""
+
+    def __init__(self) -> None:
+        self.registry = registry = CollectorRegistry()
+        self.http_requests_s = Histogram(
+            "langsense_http_request_seconds",
+            "Duration of HTTP requests.",
+            ("method", "route", "status"),
+            registry=registry,
+            buckets=_LATENCY_BUCKETS_S,
+        )
+        self.batch_s = Histogram(
+            "langsense_batch_seconds",
+            "Duration of one batch, from its records in hand to its commit.",
+            ("topic",),
+            registry=registry,
+            buckets=_LATENCY_BUCKETS_S,
+        )
+        self.batch_records = Histogram(
+            "langsense_batch_records",
+            "Records in one batch.",
+            ("topic",),
+            registry=registry,
+            buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000),
+        )
+        self.lag_records = Gauge(
+            "langsense_consumer_lag_records", "Records not yet processed.", ("topic",), registry=registry
+        )
+        self.parked = Counter(
+            "langsense_records_parked", "Records that could not be processed.", ("topic", "code"), registry=registry
+        )
+        self.duplicates = Counter(
+            "langsense_duplicates", "Records that had been processed before.", ("topic",), registry=registry
+        )
+        self.decisions = Counter(
+            "langsense_wallet_decisions", "Decisions by the wallet.", ("kind", "status", "reason"), registry=registry
+        )
+        self.published = Counter("langsense_ledger_events_published", "Ledger events published.", registry=registry)
+        self.republished = Counter(
+            "langsense_ledger_events_republished",
+            "Ledger events published again from the journal, after a crash or a fault of the broker.",
+            registry=registry,
+        )
+        self.healed = Counter(
+            "langsense_inbox_rows_fetched", "Ledger rows fetched from the journal to fill a gap.", registry=registry
+        )
+        self.command_s = Histogram(
+            "langsense_command_seconds",
+            "From a command accepted by the gateway to its decision known there.",
+            ("kind", "outcome"),
+            registry=registry,
+            buckets=_LATENCY_BUCKETS_S,
+        )
+
+    def exposition(self) -> bytes:
+        """The text format that Prometheus scrapes."""
+        return _generate_latest(self.registry)

@@ -1,0 +1,118 @@
+"""What tests stand on: one PostgreSQL and one Apache Kafka a run, a fresh database and fresh topics a test.
+
+They run in containers where a Docker engine answers, otherwise from the wheel and from Maven Central's jars; the end
+of a run says which. LANGSENSE_TESTS=processes leaves Docker out.
+"""
+
+import asyncio
+import secrets
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+from aiokafka.admin import AIOKafkaAdminClient
+
+from ops import infrastructure, provision
+from ops.infrastructure import Broker, Postgres
+from shared import broker
+from shared.broker import BrokerOptions, Publisher
+from shared.contracts.topics import TOPICS
+from shared.testing import FakeLedger
+from tests.support import LANES, Database, drop_database, outside_the_loop, prefer_containers
+
+SERVERS = pytest.StashKey[list[str]]()
+
+
+def pytest_configure() -> None:
+    """A wrong choice ends the run before it begins."""
+    prefer_containers()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what the integration tests ran on."""
+    for server in terminalreporter.config.stash.get(SERVERS, []):
+        terminalreporter.write_line(server)
+
+
+@pytest.fixture
+def ledger() -> FakeLedger:
+    """The wallet's journal, in memory."""
+    return FakeLedger(LANES)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Postgres]:
+    """The run's PostgreSQL."""
+    folder = tmp_path_factory.mktemp("postgres")
+    with infrastructure.postgres(folder, prefer_docker=prefer_containers(), durable=False) as server:
+        servers = pytestconfig.stash.setdefault(SERVERS, [])
+        servers.append(f"database: PostgreSQL {server.version} ({server.origin})")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def apache_kafka() -> None:
+    """Skips what a broker for development cannot show: rebalances, idempotence, data that outlives the broker."""
+    if not (prefer_containers() and infrastructure.docker_answers()) and infrastructure.java_17_or_newer() is None:
+        pytest.skip("needs Apache Kafka: a Docker engine, or Java 17 or newer")
+
+
+@pytest.fixture(scope="session")
+def kafka_server(
+    apache_kafka: None, pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Broker]:
+    """The run's Apache Kafka."""
+    folder = tmp_path_factory.mktemp("kafka")
+    with infrastructure.broker("kafka", folder, prefer_docker=prefer_containers()) as server:
+        servers = pytestconfig.stash.setdefault(SERVERS, [])
+        servers.append(f"broker: Apache Kafka {server.version} ({server.origin})")
+        yield server
+
+
+@pytest.fixture(scope="session")
+def role_passwords() -> dict[str, str]:
+    """Roles belong to the whole server, so their passwords are the same in every test."""
+    return {role: secrets.token_urlsafe(16) for role in provision.SCHEMAS}
+
+
+@pytest.fixture
+def database(postgres_server: Postgres, role_passwords: dict[str, str]) -> Iterator[Database]:
+    """A fresh database, made by what `langsense migrate` does."""
+    name = f"test_{secrets.token_hex(6)}"
+    admin_dsn = postgres_server.dsn(name)
+
+    def make() -> None:
+        provision.create_database(admin_dsn)
+        provision.provision(admin_dsn, role_passwords)
+
+    outside_the_loop(make)
+    yield Database(admin_dsn, role_passwords)
+    outside_the_loop(lambda: asyncio.run(drop_database(postgres_server, name)))
+
+
+@pytest.fixture
+def topic_prefix() -> str:
+    """Keeps one test's topics and consumer groups apart from another's."""
+    return f"{secrets.token_hex(4)}."
+
+
+@pytest.fixture
+async def kafka(kafka_server: Broker, topic_prefix: str) -> AsyncIterator[BrokerOptions]:
+    """The run's broker with fresh topics, under a prefix of the test's own."""
+    options = BrokerOptions(kafka_server.bootstrap_servers, "test", topic_prefix, kafka_server.idempotent_producer)
+    await broker.create_topics(options, LANES, replication=1)
+    yield options
+    admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([options.topic(topic.name) for topic in TOPICS])
+    finally:
+        await admin.close()
+
+
+@pytest.fixture
+async def publisher(kafka: BrokerOptions) -> AsyncIterator[Publisher]:
+    """Writes to the test's topics."""
+    publisher = Publisher(kafka)
+    await publisher.start()
+    yield publisher
+    await publisher.stop()

@@ -1,0 +1,128 @@
+"""Commands as any client may publish them."""
+
+import contextlib
+import json
+from typing import Any
+from uuid import UUID
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.contracts.commands import MAX_COMMAND_BYTES, Command, decode, encode
+from shared.contracts.kinds import NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.errors import Undecodable
+from shared.money import MAX_AMOUNT_MINOR
+
+BET: dict[str, Any] = {
+    "command_id": "0192f0c1-0000-7000-8000-000000000001",
+    "kind": "GAME_BET",
+    "user_id": 42,
+    "amount_minor": 1000,
+    "currency": "USD",
+    "reference_id": "game_77",
+    "round_id": "r-9",
+    "occurred_at": "2026-11-24T10:00:00Z",
+    "expires_at": None,
+}
+
+
+def wrong_fields(body: bytes) -> list[str]:
+    with pytest.raises(Undecodable) as refused:
+        decode(body)
+    return [error.field for error in refused.value.errors]
+
+
+def test_the_published_example_is_a_command() -> None:
+    command = decode(json.dumps(BET).encode())
+    assert command.kind is Kind.GAME_BET
+    assert command.command_id == UUID("0192f0c1-0000-7000-8000-000000000001")
+    assert decode(encode(command)) == command
+
+
+def test_a_field_that_is_not_known_is_ignored() -> None:
+    assert decode(json.dumps(BET | {"colour": "red"}).encode()) == decode(json.dumps(BET).encode())
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("command_id", "not-a-uuid"),
+        ("command_id", 7),
+        ("kind", "GIFT"),
+        ("kind", "game_bet"),
+        ("user_id", 0),
+        ("user_id", -1),
+        ("user_id", 2**63),
+        ("user_id", "42"),
+        ("user_id", 42.0),
+        ("user_id", True),
+        ("amount_minor", 0),
+        ("amount_minor", -1000),
+        ("amount_minor", 10.5),
+        ("amount_minor", "1000"),
+        ("amount_minor", MAX_AMOUNT_MINOR + 1),
+        ("currency", "XYZ"),
+        ("currency", "usd"),
+        ("currency", "XAU"),
+        ("currency", "USDX"),
+        ("reference_id", ""),
+        ("reference_id", "x" * 129),
+        ("reference_id", "two\nlines"),
+        ("reference_id", "nul\x00"),
+        ("round_id", "\u2028"),
+        ("occurred_at", "2026-11-24T10:00:00"),
+        ("occurred_at", "yesterday"),
+        ("occurred_at", 1_732_442_400),
+        ("occurred_at", "0001-01-01T00:00:00Z"),
+        ("expires_at", "9999-12-31T23:59:59Z"),
+    ],
+)
+def test_a_wrong_field_is_named(field: str, value: object) -> None:
+    assert wrong_fields(json.dumps(BET | {field: value}).encode()) == [field]
+
+
+@pytest.mark.parametrize("field", ["command_id", "kind", "user_id", "amount_minor", "currency", "occurred_at"])
+def test_a_missing_field_is_named(field: str) -> None:
+    body = {name: value for name, value in BET.items() if name != field}
+    assert wrong_fields(json.dumps(body).encode()) == [field]
+
+
+@pytest.mark.parametrize(
+    "body", [b"", b"null", b"[]", b"42", b"{", b'"text"', b"\xff\xfe", b"{}{}", b"[" * 5000, b'{"kind":' * 500]
+)
+def test_what_is_no_json_object_is_undecodable(body: bytes) -> None:
+    assert wrong_fields(body)
+
+
+def test_a_number_of_ten_thousand_digits_is_refused_unread() -> None:
+    body = json.dumps(BET).replace("1000", "9" * 10_000).encode()
+    with pytest.raises(Undecodable, match=f"body: must be at most {MAX_COMMAND_BYTES} bytes"):
+        decode(body)
+
+
+def test_a_number_of_a_thousand_digits_is_refused_by_name() -> None:
+    assert wrong_fields(json.dumps(BET).replace("1000", "9" * 1000).encode()) == ["amount_minor"]
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_a_kind_that_needs_more_says_what(kind: Kind) -> None:
+    bare = {name: value for name, value in BET.items() if name not in {"reference_id", "round_id"}} | {"kind": kind}
+    needs = kind in NEEDS_PROVIDER or kind in NEEDS_REASON or kind in NEEDS_REFERENCE
+    if needs:
+        with pytest.raises(Undecodable, match=f"is required for {kind}"):
+            decode(json.dumps(bare).encode())
+    full = bare | {"reference_id": "r", "provider": "bank", "reason": "goodwill", "actor": "ann"}
+    assert decode(json.dumps(full).encode()).kind is kind
+
+
+def test_what_came_is_not_in_the_error() -> None:
+    with pytest.raises(Undecodable) as refused:
+        decode(json.dumps(BET | {"currency": "4111111111111111"}).encode())
+    assert "4111" not in str(refused.value)
+
+
+@given(st.binary(max_size=200))
+def test_no_bytes_at_all_raise_anything_else(body: bytes) -> None:
+    with contextlib.suppress(Undecodable):
+        assert isinstance(decode(body), Command)
