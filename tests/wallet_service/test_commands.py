@@ -1,0 +1,540 @@
+"""Commands from Kafka: each decided once and answered to whoever asks; a bad one never harms its neighbours."""
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import timedelta
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+from sqlalchemy import text
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from shared import clock
+from shared import database as databases
+from shared.broker import BrokerOptions
+from shared.contracts.commands import Command, encode
+from shared.contracts.kinds import Kind
+from shared.contracts.replies import Outcome, Reply
+from shared.contracts.topics import WALLET_COMMANDS, parked
+from shared.delivery import MAX_PARKED_BYTES
+from shared.errors import DatabaseUnavailable
+from shared.lanes import key_of, lane_of
+from tests.support import LANES, Database, as_administrator, eventually, started
+from tests.wallet_service.client import Client, events, read
+from tests.wallet_service.support import command
+from wallet_service import repository
+from wallet_service.app import create_app
+from wallet_service.domain import batch, decisions
+from wallet_service.handlers import commands
+from wallet_service.repository import Reads
+from wallet_service.settings import Settings
+
+pytestmark = pytest.mark.integration
+
+USER = 42
+LANE = lane_of(USER, LANES)
+
+
+def fresh(kind: Kind = Kind.DEPOSIT, amount_minor: int = 1000, user_id: int = USER, **fields: Any) -> Command:
+    """A command with an id that no other test has used."""
+    return command(kind, amount_minor, user_id, command_id=uuid4(), **fields)
+
+
+@pytest.fixture
+async def wallet(settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
+    """A wallet that runs."""
+    async with started(create_app(settings)) as client:
+        yield client
+
+
+def decision(reply: Reply) -> tuple[str, str | None]:
+    assert reply.transaction is not None
+    return reply.transaction.status, reply.transaction.reason
+
+
+@pytest.mark.usefixtures("wallet")
+class TestOneCommandOneDecision:
+    """Any number of deliveries, by anyone: one row, and every asker gets it."""
+
+    async def test_fifty_times_on_one_connection(self, client: Client, reads: Reads) -> None:
+        await client.send(*[fresh()] * 50)
+        replies = await client.replies(50)
+        (row,) = await reads.journal(LANE, 0, 100)
+        assert {decision(reply) for reply in replies} == {("posted", None)}
+        assert {reply.transaction.checksum for reply in replies if reply.transaction} == {row.checksum.hex()}
+
+    async def test_fifty_times_on_many_connections(self, kafka: BrokerOptions, reads: Reads) -> None:
+        bet = fresh(Kind.GAME_BET)
+        async with AsyncExitStack() as stack:
+            askers = [Client(kafka, partition=count % LANES) for count in range(10)]
+            await asyncio.gather(*(stack.enter_async_context(asker) for asker in askers))
+            await asyncio.gather(*(asker.send(*[bet] * 5) for asker in askers))
+            answers = await asyncio.gather(*(asker.replies(5) for asker in askers))
+        replies = [reply for of_one in answers for reply in of_one]
+        (row,) = await reads.journal(LANE, 0, 100)
+        assert {decision(reply) for reply in replies} == {("refused", "INSUFFICIENT_FUNDS")}
+        assert {reply.transaction.checksum for reply in replies if reply.transaction} == {row.checksum.hex()}
+        assert sum(not reply.replayed for reply in replies) == 1
+
+    async def test_the_first_answer_says_that_it_is_the_first(self, client: Client) -> None:
+        deposit = fresh()
+        await client.send(*[deposit] * 5)
+        assert [reply.replayed for reply in await client.replies(5)] == [False, True, True, True, True]
+
+    async def test_a_reply_is_addressed_as_it_was_asked_for(self, client: Client) -> None:
+        deposit = fresh()
+        await client.put(encode(deposit), key=key_of(USER), also=client.asking("my-correlation"))
+        (record,) = await client.reply_records(1)
+        headers = dict(record.headers)
+        assert record.key == client.address.encode()
+        assert headers["correlation-id"] == b"my-correlation"
+        assert headers["ce_type"] == b"wallet.command.answered.v1"
+        assert headers["ce_subject"] == b"42"
+        assert headers["ce_id"] == f"{LANE}/0".encode()
+
+    async def test_an_id_with_other_content_is_told_to_its_asker_and_not_parked(
+        self, client: Client, kafka: BrokerOptions, reads: Reads
+    ) -> None:
+        deposit = fresh()
+        other = deposit.model_copy(update={"amount_minor": 2000})
+        await client.send(deposit, other)
+        decided, rejected = await client.replies(2)
+        assert decided.outcome is Outcome.DECIDED
+        assert (rejected.outcome, rejected.code) == (Outcome.REJECTED, "IDEMPOTENCY_KEY_REUSED")
+        assert "another amount" in str(rejected.detail)
+        await client.send(other, asking=False)
+        (record,) = await read(kafka, parked(WALLET_COMMANDS), 1)
+        # The one that nobody asked about, not the one before.
+        assert dict(record.headers)["parked-from"] == f"{WALLET_COMMANDS}/{LANE}/2".encode()
+        assert dict(record.headers)["parked-code"] == b"IDEMPOTENCY_KEY_REUSED"
+        assert len(await reads.journal(LANE, 0, 100)) == 1
+
+    async def test_a_command_that_comes_too_late_is_refused(self, client: Client) -> None:
+        late = fresh(expires_at=clock.utc_now() - timedelta(milliseconds=1))
+        in_time = fresh(expires_at=clock.utc_now() + timedelta(minutes=1))
+        assert [decision(reply) for reply in await client.ask(late, in_time)] == [
+            ("refused", "EXPIRED"),
+            ("posted", None),
+        ]
+
+    async def test_commands_of_a_player_are_decided_in_the_order_in_which_they_were_published(
+        self, client: Client
+    ) -> None:
+        await client.send(
+            fresh(Kind.DEPOSIT, 300), *(fresh(Kind.GAME_BET, 100, reference_id=f"g-{n}") for n in range(4))
+        )
+        assert [decision(reply) for reply in await client.replies(5)] == [
+            *[("posted", None)] * 4,
+            ("refused", "INSUFFICIENT_FUNDS"),
+        ]
+
+
+async def test_batches_are_no_larger_than_the_setting_and_none_is_forgotten(settings: Settings, client: Client) -> None:
+    deposits = [fresh(user_id=user) for user in range(1, 101)]
+    await client.send(*deposits)
+    async with started(create_app(settings.model_copy(update={"wallet_batch_records": 7}))) as http:
+        assert len(await client.replies(100)) == 100
+        metrics = (await http.get("/metrics")).text
+    assert 'langsense_batch_records_bucket{le="10.0",topic="wallet.commands.v1"}' in metrics
+    samples = dict(line.rsplit(" ", 1) for line in metrics.splitlines() if line.startswith("langsense_batch_records"))
+    assert (
+        samples['langsense_batch_records_bucket{le="10.0",topic="wallet.commands.v1"}']
+        == samples['langsense_batch_records_count{topic="wallet.commands.v1"}']
+    )
+
+
+GOOD = fresh()
+
+
+def changed(**fields: Any) -> bytes:
+    """A command's body with some fields changed, and those that are None left out."""
+    body = GOOD.model_dump(mode="json", exclude_none=True) | {"command_id": str(uuid4())} | fields
+    return _json({name: value for name, value in body.items() if value is not None})
+
+
+def _json(value: Any) -> bytes:
+    if isinstance(value, dict):
+        return b"{" + b",".join(b'"%s":%s' % (name.encode(), _json(each)) for name, each in value.items()) + b"}"
+    if isinstance(value, bytes):
+        return value
+    return (f'"{value}"' if isinstance(value, str) else str(value).lower()).encode()
+
+
+BAD_BODIES = {
+    "broken JSON": b'{"command_id": ',
+    "an empty value": b"",
+    "no value": None,
+    "JSON null": b"null",
+    "a list": b"[]",
+    "a list in a list, a thousand times": b"[" * 1000 + b"]" * 1000,
+    "not UTF-8": b"\xff\xfe\x00",
+    "not UTF-8 in a field": changed(reference_id=b'"\xff\xfe"'),
+    "half a surrogate pair": changed(reference_id=b'"\\ud800"'),
+    "no fields": b"{}",
+    "no provider for a deposit": changed(provider=None),
+    "an unknown kind": changed(kind="GAME_TIP"),
+    "a kind in lower case": changed(kind="deposit"),
+    "a negative amount": changed(amount_minor=-1000),
+    "an amount of zero": changed(amount_minor=0),
+    "an amount above the largest": changed(amount_minor=10**15),
+    "an amount with decimals": changed(amount_minor=b"10.5"),
+    "an amount that is a whole float": changed(amount_minor=b"1000.0"),
+    "an amount with an exponent": changed(amount_minor=b"1e3"),
+    "an amount that is no number": changed(amount_minor=b"NaN"),
+    "an amount that is endless": changed(amount_minor=b"1e999"),
+    "an amount as text": changed(amount_minor="1000"),
+    "an amount that is true": changed(amount_minor=True),
+    "ten thousand digits": changed(amount_minor=b"9" * 10_000),
+    "five thousand digits": changed(amount_minor=b"9" * 5_000),
+    "an unknown currency": changed(currency="XYZ"),
+    "a currency without minor units": changed(currency="XAU"),
+    "a currency in lower case": changed(currency="usd"),
+    "a player below one": changed(user_id=0),
+    "a player above 64 bits": changed(user_id=2**63),
+    "an id that is none": changed(command_id="42"),
+    "a control character": changed(reference_id=b'"a\\u0000b"'),
+    "a line feed": changed(reference_id=b'"a\\nb"'),
+    "an empty reference": changed(reference_id=""),
+    "a reference that is too long": changed(reference_id="x" * 129),
+    "a provider with a colon": changed(provider="a:b"),
+    "the year 9999": changed(occurred_at="9999-12-31T23:59:59Z"),
+    "the year 1": changed(occurred_at="0001-01-01T00:00:00Z"),
+    "a thirtieth of February": changed(occurred_at="2026-02-30T00:00:00Z"),
+    "a time without an offset": changed(occurred_at="2026-11-24T10:00:00"),
+    "a time that is a number": changed(occurred_at=1795514400),
+    "an expiry that is none": changed(expires_at="tomorrow"),
+    "a body above the bound": changed(reference_id="x" * 10_000),
+    "a body of hundreds of kilobytes": b"x" * (MAX_PARKED_BYTES - 1000),
+}
+
+
+class TestBadCommands:
+    """Each ends parked or refused by name, while its neighbours in the same batch go through."""
+
+    async def test_what_cannot_be_read_is_parked_with_its_reason(
+        self, client: Client, settings: Settings, kafka: BrokerOptions, reads: Reads
+    ) -> None:
+        neighbours = []
+        for body in BAD_BODIES.values():
+            neighbours.append(fresh())
+            await client.send(neighbours[-1])
+            await client.put(body, key=key_of(USER), also=client.asking())
+        async with started(create_app(settings)):
+            replies = await client.replies(len(neighbours))
+            records = await read(kafka, parked(WALLET_COMMANDS), len(BAD_BODIES))
+        assert {decision(reply) for reply in replies} == {("posted", None)}
+        rows = await reads.journal(LANE, 0, 1000)
+        assert [row.content.command_id for row in rows] == [each.command_id for each in neighbours]
+        # Rows of one batch have one time: those between the bad ones were not held up, nor tried one by one.
+        assert len({row.content.created_at for row in rows}) < 5
+        for (name, body), record in zip(BAD_BODIES.items(), records, strict=True):
+            headers = dict(record.headers)
+            assert record.value == (body or b""), name
+            assert headers["parked-code"] == b"UNDECODABLE", name
+            assert headers["parked-reason"], name
+            assert headers["reply-to"], name
+
+    async def test_each_reason_names_its_field_and_not_its_value(
+        self, client: Client, settings: Settings, kafka: BrokerOptions
+    ) -> None:
+        named = {
+            "kind": changed(kind="SECRET-VALUE"),
+            "amount_minor": changed(amount_minor="SECRET-VALUE"),
+            "currency": changed(currency="SECRET-VALUE"),
+            "provider": changed(provider="SECRET-VALUE"),
+            "occurred_at": changed(occurred_at="SECRET-VALUE"),
+            "command_id": changed(command_id="SECRET-VALUE"),
+        }
+        for body in named.values():
+            await client.put(body, key=key_of(USER))
+        async with started(create_app(settings)):
+            records = await read(kafka, parked(WALLET_COMMANDS), len(named))
+        for field, record in zip(named, records, strict=True):
+            reason = dict(record.headers)["parked-reason"].decode()
+            assert reason.startswith(f"{field}: ")
+            assert "SECRET" not in reason
+
+    async def test_what_is_too_large_to_be_put_aside_does_not_stop_its_lane(
+        self, client: Client, settings: Settings, kafka: BrokerOptions
+    ) -> None:
+        # As large as the broker takes it: with the reasons of its parking it would be too large.
+        largest = b"x" * (1024 * 1024 - 200)
+        await client.put(largest, key=key_of(USER))
+        async with started(create_app(settings)):
+            assert decision((await client.ask(fresh()))[0]) == ("posted", None)
+            (record,) = await read(kafka, parked(WALLET_COMMANDS), 1)
+        headers = dict(record.headers)
+        assert record.value == b""
+        assert headers["parked-code"] == b"UNDECODABLE"
+        assert headers["parked-from"] == f"{WALLET_COMMANDS}/{LANE}/0".encode()
+        assert int(headers["parked-omitted-bytes"]) == len(largest) + len(key_of(USER))
+
+    async def test_a_command_on_another_players_lane_is_parked_and_its_asker_told(
+        self, client: Client, settings: Settings, kafka: BrokerOptions, reads: Reads
+    ) -> None:
+        stray = next(user for user in range(1, 100) if lane_of(user, LANES) != LANE)
+        wrong, neighbour = fresh(user_id=stray), fresh()
+        await client.put(encode(wrong), key=key_of(USER), also=client.asking())
+        await client.send(neighbour)
+        async with started(create_app(settings)):
+            answers = {reply.command_id: reply for reply in await client.replies(2)}
+            (record,) = await read(kafka, parked(WALLET_COMMANDS), 1)
+        assert decision(answers[neighbour.command_id]) == ("posted", None)
+        assert (answers[wrong.command_id].outcome, answers[wrong.command_id].code) == (Outcome.REJECTED, "WRONG_LANE")
+        assert dict(record.headers)["parked-code"] == b"WRONG_LANE"
+        assert await reads.transaction(wrong.command_id) is None
+
+    async def test_a_command_without_a_key_is_decided_where_its_lane_is_right(
+        self, client: Client, settings: Settings
+    ) -> None:
+        await client.put(encode(fresh()), key=None, partition=LANE, also=client.asking())
+        async with started(create_app(settings)):
+            assert decision((await client.replies(1))[0]) == ("posted", None)
+
+    async def test_what_its_headers_hold_never_harms_a_command(
+        self, client: Client, settings: Settings, reads: Reads
+    ) -> None:
+        odd: list[list[tuple[str, bytes | None]]] = [
+            [("reply-to", None)],
+            [("reply-to", b"")],
+            [("reply-to", b"\xff\xfe")],
+            [("reply-to", b"\xff/address")],
+            [("reply-to", b"0")],
+            [("reply-to", b"0/")],
+            [("reply-to", b"/address")],
+            [("reply-to", b"-1/address")],
+            [("reply-to", b"99/address")],
+            [("reply-to", "\N{SUPERSCRIPT TWO}/address".encode())],
+            [("reply-to", b"9" * 300 + b"/address")],
+            [("reply-to", b"0/" + b"x" * 65)],
+            [("ce_type", b"\xff\xfe"), ("anything", None), ("", b"")],
+        ]
+        sent = [fresh() for _ in odd]
+        for each, headers in zip(sent, odd, strict=True):
+            await client.put(encode(each), key=key_of(USER), also=headers)
+        asked = fresh()
+        address = client.asking()[0]
+        await client.put(encode(asked), key=key_of(USER), also=[address, ("correlation-id", b"\xff\xfe" * 200)])
+        async with started(create_app(settings)):
+            (reply,) = await client.replies(1)
+        assert reply.command_id == asked.command_id
+        rows = await reads.journal(LANE, 0, 100)
+        assert [row.content.command_id for row in rows] == [each.command_id for each in [*sent, asked]]
+
+    async def test_a_header_whose_name_cannot_be_read_stops_no_lane_and_loses_no_command(
+        self, client: Client, settings: Settings, kafka: BrokerOptions
+    ) -> None:
+        before, after = ([fresh(user_id=user) for user in range(1, 31)] for _ in range(2))
+        await client.send(*before)
+        await client.put_with_a_header_name(b"\xff\xfe", encode(fresh()), partition=LANE)
+        await client.send(*after)
+        async with started(create_app(settings)):
+            replies = await client.replies(60)
+            (record,) = await read(kafka, parked(WALLET_COMMANDS), 1)
+        assert {decision(reply) for reply in replies} == {("posted", None)}
+        assert {reply.command_id for reply in replies} == {each.command_id for each in [*before, *after]}
+        headers = dict(record.headers)
+        assert headers["parked-code"] == b"UNDECODABLE"
+        place = sum(lane_of(each.user_id, LANES) == LANE for each in before)
+        assert headers["parked-from"] == f"{WALLET_COMMANDS}/{LANE}/{place}".encode()
+
+    @pytest.mark.parametrize("where", ["the decision", "the database"])
+    async def test_a_command_that_fails_by_itself_is_found_and_parked(
+        self,
+        where: str,
+        client: Client,
+        settings: Settings,
+        kafka: BrokerOptions,
+        reads: Reads,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        if where == "the decision":
+            monkeypatch.setattr("wallet_service.domain.batch.decide", _failing_decide)
+        else:
+            monkeypatch.setattr(repository, "save", _failing_save)
+        sent = [fresh(reference_id="poison" if count in (3, 4) else None) for count in range(9)]
+        await client.send(*sent)
+        async with started(create_app(settings)):
+            answers = {reply.command_id: reply for reply in await client.replies(len(sent))}
+            records = await read(kafka, parked(WALLET_COMMANDS), 2)
+            await eventually(lambda: _all_published(reads, len(sent) - 2))
+        poisoned = sent[3:5]
+        for each in poisoned:
+            assert (answers[each.command_id].outcome, answers[each.command_id].code) == (
+                Outcome.REJECTED,
+                "UNPROCESSABLE",
+            )
+        assert [record.value for record in records] == [encode(each) for each in poisoned]
+        rows = await reads.journal(LANE, 0, 100)
+        assert [row.content.command_id for row in rows] == [each.command_id for each in sent if each not in poisoned]
+        # Nothing was said of what was rolled back.
+        published = (await events(kafka))[LANE]
+        assert {(event.position, event.checksum) for event in published} == {
+            (row.content.position, row.checksum.hex()) for row in rows
+        }
+
+
+_decide, _save = decisions.decide, repository.save
+
+
+def _failing_decide(each: Command, *rest: Any) -> Any:
+    if each.reference_id == "poison":
+        raise ZeroDivisionError
+    return _decide(each, *rest)
+
+
+async def _failing_save(connection: AsyncConnection, changes: batch.Changes, *rest: Any) -> None:
+    await _save(connection, changes, *rest)
+    if any(row.content.reference_id == "poison" for row in changes.rows):
+        await connection.execute(text("SELECT 1 / 0"))
+
+
+class TestAFailingDatabase:
+    """What a retry can mend is mended by one; every command is decided once all the same."""
+
+    async def test_a_connection_that_is_lost_in_mid_batch(
+        self, client: Client, settings: Settings, engine: AsyncEngine, database: Database, reads: Reads
+    ) -> None:
+        await _make_lane(engine)
+        async with started(create_app(settings)):
+            async with _lane_locked(engine):
+                deposits = [fresh() for _ in range(3)]
+                await client.send(*deposits)
+                await eventually(lambda: _ended_while_it_waits(database))
+            replies = await client.replies(3)
+        assert {decision(reply) for reply in replies} == {("posted", None)}
+        assert [row.content.command_id for row in await reads.journal(LANE, 0, 10)] == [
+            each.command_id for each in deposits
+        ]
+
+    async def test_a_commit_whose_answer_is_lost(
+        self,
+        client: Client,
+        settings: Settings,
+        kafka: BrokerOptions,
+        reads: Reads,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        lost = _Lost(databases.transaction, times=1)
+        monkeypatch.setattr("shared.database.transaction", lost.transaction)
+        deposits = [fresh() for _ in range(3)]
+        await client.send(*deposits)
+        async with started(create_app(settings)):
+            replies = await client.replies(3)
+            assert lost.times == 0
+            # The retry found the decisions: nothing was decided twice, and the events come from the journal.
+            await eventually(lambda: _all_published(reads, 3))
+        assert all(reply.replayed for reply in replies)
+        assert {decision(reply) for reply in replies} == {("posted", None)}
+        rows = await reads.journal(LANE, 0, 10)
+        assert [row.content.command_id for row in rows] == [each.command_id for each in deposits]
+        assert [event.position for event in (await events(kafka))[LANE]] == [1, 2, 3]
+
+    async def test_a_batch_that_fails_longer_than_it_is_retried_comes_again(
+        self, client: Client, settings: Settings, reads: Reads, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr(commands, "ATTEMPTS", 1)
+        monkeypatch.setattr("shared.broker.consumers.FAILED_BATCH_PAUSE_S", 0.05)
+        lost = _Lost(databases.transaction, times=4)
+        monkeypatch.setattr("shared.database.transaction", lost.transaction)
+        deposits = [fresh(user_id=user) for user in range(1, 21)]
+        await client.send(*deposits)
+        async with started(create_app(settings)):
+            replies = await client.replies(20)
+        assert lost.times == 0
+        assert {decision(reply) for reply in replies} == {("posted", None)}
+        rows = [row for lane in range(LANES) for row in await reads.journal(lane, 0, 100)]
+        assert sorted(row.content.command_id for row in rows) == sorted(each.command_id for each in deposits)
+
+    @pytest.mark.parametrize(
+        ("wrong", "right"),
+        [
+            (
+                "ALTER ROLE wallet_service IN DATABASE {} SET default_transaction_read_only = on",
+                "ALTER ROLE wallet_service IN DATABASE {} RESET default_transaction_read_only",
+            ),
+            (
+                "REVOKE INSERT ON wallet.transactions FROM wallet_service",
+                "GRANT INSERT ON wallet.transactions TO wallet_service",
+            ),
+        ],
+        ids=["read-only", "without rights"],
+    )
+    async def test_a_database_that_refuses_everything_is_waited_for_and_nothing_is_parked(
+        self,
+        wrong: str,
+        right: str,
+        client: Client,
+        settings: Settings,
+        database: Database,
+        monkeypatch: pytest.MonkeyPatch,
+    ) -> None:
+        monkeypatch.setattr("shared.broker.consumers.FAILED_BATCH_PAUSE_S", 0.05)
+        ((name,),) = await as_administrator(database, "SELECT quote_ident(current_database())")
+        await as_administrator(database, wrong.format(name))
+        deposits = [fresh(user_id=user) for user in range(1, 21)]
+        await client.send(*deposits)
+        async with started(create_app(settings)) as http:
+            await eventually(lambda: _failed_some_times(http))
+            await as_administrator(database, right.format(name))
+            await as_administrator(database, _END_THE_WALLETS_CONNECTIONS)
+            replies = await client.replies(20)
+            assert "langsense_records_parked_total{" not in (await http.get("/metrics")).text
+        assert {decision(reply) for reply in replies} == {("posted", None)}
+
+
+_END_THE_WALLETS_CONNECTIONS = """SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+    WHERE application_name = 'wallet_service' AND datname = current_database()"""
+
+
+async def _failed_some_times(http: httpx2.AsyncClient) -> bool:
+    metrics = (await http.get("/metrics")).text
+    return any(
+        line.startswith('langsense_batch_records_count{topic="wallet.commands.v1"}') and float(line.split()[-1]) >= 3
+        for line in metrics.splitlines()
+    )
+
+
+class _Lost:
+    """A database whose first answers to COMMIT do not arrive."""
+
+    def __init__(self, real: Callable[[AsyncEngine], Any], times: int) -> None:
+        self._real = real
+        self.times = times
+
+    @asynccontextmanager
+    async def transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
+        async with self._real(engine) as connection:
+            yield connection
+        if self.times:
+            self.times -= 1
+            raise DatabaseUnavailable("the answer to COMMIT was lost")
+
+
+async def _make_lane(engine: AsyncEngine) -> None:
+    async with databases.transaction(engine) as connection:
+        await repository.load(connection, batch.Needs([LANE], [], [], [], [], []))
+
+
+@asynccontextmanager
+async def _lane_locked(engine: AsyncEngine) -> AsyncIterator[None]:
+    async with databases.transaction(engine) as connection:
+        await connection.execute(text("SELECT 1 FROM lanes WHERE lane = :lane FOR UPDATE"), {"lane": LANE})
+        yield
+
+
+async def _ended_while_it_waits(database: Database) -> bool:
+    """Once the wallet waits for its lane, end its connection."""
+    ended = await as_administrator(
+        database,
+        """SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'wallet_service'
+        AND datname = current_database() AND wait_event_type = 'Lock'""",
+    )
+    return bool(ended)
+
+
+async def _all_published(reads: Reads, position: int) -> bool:
+    return [mark.published for mark in await reads.lanes() if mark.lane == LANE] == [position]

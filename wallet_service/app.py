@@ -1,0 +1,98 @@
+"""The wallet's composition root: `uvicorn --factory wallet_service.app:create_app`."""
+
+import gc
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+from fastapi import FastAPI
+
+from shared import broker, database, migrations, service
+from shared.broker import BrokerOptions, Publisher
+from shared.contracts import topics
+from shared.errors import ConfigurationError
+from shared.progress import Progress
+from shared.service import Health
+from shared.signing import ChainKeys
+from shared.tasks import BackgroundTasks
+from shared.telemetry import Metrics
+from wallet_service import endpoints, handlers
+from wallet_service.handlers.commands import Commands
+from wallet_service.handlers.relay import Relay
+from wallet_service.repository import Reads
+from wallet_service.settings import Settings
+from wallet_service.tables import SCHEMA
+
+SERVICE = "wallet_service"
+# Events and replies of one batch go out together; a millisecond lets them share requests.
+LINGER_MS = 1
+
+
+def _spare_the_collector() -> None:
+    # A batch makes tens of thousands of short-lived tuples. At the default pace, with all that was imported among what
+    # is searched, collecting them takes longer than deciding.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 20)
+
+
+async def _check_lanes(publisher: Publisher, lanes: int) -> None:
+    for topic in (topics.WALLET_COMMANDS, topics.LEDGER_EVENTS):
+        partitions = await publisher.partitions(topic)
+        if partitions != lanes:
+            raise ConfigurationError(f"LANES: {lanes}, but {topic} has {partitions} partitions; they must be as many")
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
+    settings = settings or Settings.load()
+    keys = ChainKeys.parse(settings.chain_keys.get_secret_value())
+    health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
+    options = BrokerOptions.of(settings, SERVICE)
+    engine = database.create_engine(
+        settings.wallet_database_url, application=SERVICE, schema=SCHEMA, pool_size=settings.wallet_pool_connections
+    )
+    reads = Reads(engine, settings.lanes)
+    publisher = Publisher(options, linger_ms=LINGER_MS)
+    relay = Relay(publisher, reads, metrics)
+    progress = Progress(options, topics.WALLET_COMMANDS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
+    health.alive_while("consumer", progress.problem)
+    health.alive_while("tasks", tasks.problem)
+    health.ready_when("database", lambda: migrations.check_at_head(engine, SERVICE, SCHEMA))
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            stack.push_async_callback(engine.dispose)
+            await migrations.wait_until_at_head(engine, SERVICE, SCHEMA)
+            stack.push_async_callback(publisher.stop)
+            await publisher.start()
+            await _check_lanes(publisher, settings.lanes)
+            commands = Commands(
+                engine=engine,
+                keys=keys,
+                publisher=publisher,
+                relay=relay,
+                lanes=settings.lanes,
+                reply_partitions=await publisher.partitions(topics.WALLET_REPLIES),
+                metrics=metrics,
+            )
+            kafka = broker.consumer_broker(options)
+            kafka.include_router(handlers.router(options, settings, commands, progress, metrics))
+            tasks.start("relay", relay.run())
+            stack.push_async_callback(tasks.stop)
+            # The last to start is the first to stop: no batch is under way when its publisher closes.
+            stack.push_async_callback(kafka.stop)
+            await broker.start_consumers(kafka)
+            tasks.start("progress", progress.watch(lambda: broker.consumer_of(kafka)))
+            _spare_the_collector()
+            yield
+
+    return service.application(
+        SERVICE,
+        settings,
+        health=health,
+        metrics=metrics,
+        lifespan=lifespan,
+        routers=(endpoints.router(settings, reads),),
+        openapi_url=None,
+    )

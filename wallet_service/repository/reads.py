@@ -1,0 +1,106 @@
+"""What is read outside a batch, and the mark of what was published."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from sqlalchemy import Row, text
+from sqlalchemy.dialects.postgresql import UUID as PG_UUID
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared import database
+from wallet_service.domain.batch import JournalRow
+from wallet_service.repository.sql import BIGINTS, ROW, SMALLINTS, journal_row, sql
+
+_MARK_PUBLISHED = sql(
+    """UPDATE lanes l SET published = greatest(l.published, m.published)
+    FROM unnest(:lanes, :published) AS m(lane, published),
+        (SELECT lane FROM lanes WHERE lane = ANY(:lanes) FOR UPDATE SKIP LOCKED) AS free
+    WHERE l.lane = m.lane AND l.lane = free.lane""",
+    lanes=SMALLINTS,
+    published=BIGINTS,
+)
+
+
+class LaneMark(NamedTuple):
+    """How far a lane's rows were published, and how long ago its last batch was decided (seconds)."""
+
+    lane: int
+    position: int
+    published: int
+    head: bytes
+    idle_s: float
+
+
+class Reads:
+    """What is read outside a batch."""
+
+    def __init__(self, engine: AsyncEngine, lanes: int) -> None:
+        self._engine = engine
+        self._lanes = list(range(lanes))
+
+    async def balances(self, lane: int, user_id: int) -> Sequence[Row[Any]]:
+        """A player's accounts: currency, cash, reserved (minor units), by currency."""
+        async with database.reading(self._engine) as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT currency, cash, reserved FROM accounts WHERE lane = :lane AND user_id = :user_id "
+                    "ORDER BY currency"
+                ),
+                {"lane": lane, "user_id": user_id},
+            )
+            return rows.all()
+
+    async def transaction(self, command_id: UUID) -> JournalRow | None:
+        """The row that decided a command, on whichever lane it is."""
+        async with database.reading(self._engine) as connection:
+            rows = await connection.execute(
+                sql(
+                    f"SELECT {ROW} FROM transactions t WHERE t.lane = ANY(:lanes) AND t.id = :id",  # noqa: S608
+                    lanes=SMALLINTS,
+                    id=PG_UUID(),
+                ),
+                {"lanes": self._lanes, "id": command_id},
+            )
+            row = rows.first()
+            return None if row is None else journal_row(row)
+
+    async def history(self, lane: int, user_id: int, before: int | None, limit: int) -> Sequence[JournalRow]:
+        """A player's rows below a position, the newest first."""
+        async with database.reading(self._engine) as connection:
+            rows = await connection.execute(
+                text(
+                    f"SELECT {ROW} FROM transactions t WHERE t.lane = :lane AND t.user_id = :user_id "  # noqa: S608
+                    "AND t.position < :before ORDER BY t.position DESC LIMIT :limit"
+                ),
+                {"lane": lane, "user_id": user_id, "before": before or 2**63 - 1, "limit": limit},
+            )
+            return [journal_row(row) for row in rows]
+
+    async def journal(self, lane: int, after: int, limit: int) -> Sequence[JournalRow]:
+        """A lane's rows above a position, in order."""
+        async with database.reading(self._engine) as connection:
+            rows = await connection.execute(
+                text(
+                    f"SELECT {ROW} FROM transactions t WHERE t.lane = :lane AND t.position > :after "  # noqa: S608
+                    "ORDER BY t.position LIMIT :limit"
+                ),
+                {"lane": lane, "after": after, "limit": limit},
+            )
+            return [journal_row(row) for row in rows]
+
+    async def lanes(self) -> Sequence[LaneMark]:
+        """Where each lane stands."""
+        async with database.reading(self._engine) as connection:
+            rows = await connection.execute(
+                text(
+                    "SELECT lane, position, published, head, "
+                    "extract(epoch FROM clock_timestamp() - decided_at)::float8 AS idle_s FROM lanes ORDER BY lane"
+                )
+            )
+            return [LaneMark(row.lane, row.position, row.published, row.head, row.idle_s) for row in rows]
+
+    async def mark_published(self, published: Mapping[int, int]) -> None:
+        """Note up to which position each lane's events were acknowledged by the broker. Waits for nobody."""
+        async with database.transaction(self._engine) as connection:
+            await connection.execute(_MARK_PUBLISHED, {"lanes": list(published), "published": list(published.values())})

@@ -1,0 +1,144 @@
+"""The wallet's tables. Every primary key begins with the lane, so that a lane can move to a server of its own.
+
+Amounts and balances are minor units of the row's currency.
+"""
+
+from sqlalchemy import (
+    BigInteger,
+    CheckConstraint,
+    Column,
+    DateTime,
+    Enum,
+    Index,
+    LargeBinary,
+    MetaData,
+    PrimaryKeyConstraint,
+    SmallInteger,
+    Table,
+    Text,
+    UniqueConstraint,
+    Uuid,
+    func,
+    text,
+)
+from sqlalchemy.dialects.postgresql import JSON
+
+from shared.contracts.kinds import Account, Kind, Status
+
+SCHEMA = "wallet"
+
+metadata = MetaData(schema=SCHEMA)
+
+
+def _values(names: type[Kind] | type[Status] | type[Account]) -> list[str]:
+    return [member.value for member in names]
+
+
+kind_type = Enum(Kind, name="transaction_kind", metadata=metadata, values_callable=_values)
+status_type = Enum(Status, name="transaction_status", metadata=metadata, values_callable=_values)
+account_type = Enum(Account, name="account_class", metadata=metadata, values_callable=_values)
+
+# The journal. Wide columns first, so that no byte is lost to alignment.
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("position", BigInteger, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("amount", BigInteger, nullable=False, comment="minor units: moved, or on a refused row asked"),
+    Column("cash_after", BigInteger, nullable=False, comment="minor units"),
+    Column("reserved_after", BigInteger, nullable=False, comment="minor units"),
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("id", Uuid, nullable=False, comment="the command's id"),
+    Column("kind", kind_type, nullable=False),
+    Column("status", status_type, nullable=False),
+    Column("debit", account_type, nullable=False),
+    Column("credit", account_type, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("checksum", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reason", Text),
+    Column("provider", Text),
+    Column("reference_id", Text),
+    Column("round_id", Text),
+    Column("stated_reason", Text),
+    Column("actor", Text),
+    # json, not jsonb: the text is what the checksum covers, so it is kept to the letter.
+    Column("facts", JSON),
+    PrimaryKeyConstraint("lane", "position", name="transactions_pkey"),
+    UniqueConstraint("lane", "id", name="transactions_lane_id_key"),
+    CheckConstraint("amount >= 0", name="transactions_amount_check"),
+)
+Index("transactions_lane_user_position_idx", transactions.c.lane, transactions.c.user_id, transactions.c.position)
+# Finds what a rollback takes back. The hash keeps the index small; the query compares the fields themselves too.
+Index(
+    "transactions_lane_reference_idx",
+    transactions.c.lane,
+    func.hashtextextended(
+        transactions.c.reference_id.op("||")(text("'/'")).op("||")(func.coalesce(transactions.c.round_id, text("''"))),
+        transactions.c.user_id,
+    ),
+    postgresql_where=text("kind IN ('GAME_BET', 'GAME_PAYOUT') AND status = 'posted'"),
+)
+
+lanes = Table(
+    "lanes",
+    metadata,
+    Column("lane", SmallInteger, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False, comment="the last row's checksum"),
+    Column(
+        "next_offset", BigInteger, nullable=False, comment="of wallet.commands.v1; shows gaps and lag, guards nothing"
+    ),
+    Column("published", BigInteger, nullable=False, comment="events up to here were acknowledged by the broker"),
+    Column("decided_at", DateTime(timezone=True), nullable=False),
+    PrimaryKeyConstraint("lane", name="lanes_pkey"),
+)
+
+accounts = Table(
+    "accounts",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("cash", BigInteger, nullable=False),
+    Column("reserved", BigInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    PrimaryKeyConstraint("lane", "user_id", "currency", name="accounts_pkey"),
+    CheckConstraint("reserved >= 0", name="accounts_reserved_check"),
+)
+
+house_accounts = Table(
+    "house_accounts",
+    metadata,
+    Column("balance", BigInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("account", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    PrimaryKeyConstraint("lane", "account", "currency", name="house_accounts_pkey"),
+)
+
+holds = Table(
+    "holds",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("remaining", BigInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    Column("reference_id", Text, nullable=False),
+    PrimaryKeyConstraint("lane", "user_id", "reference_id", name="holds_pkey"),
+    CheckConstraint("remaining >= 0", name="holds_remaining_check"),
+)
+
+# One row for each reference that a rollback came for, whether or not there was anything to take back.
+cancellations = Table(
+    "cancellations",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("returned", BigInteger, nullable=False),
+    Column("kind", kind_type, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("reference_id", Text, nullable=False),
+    Column("round_id", Text, nullable=False, comment="empty where the reference has no round"),
+    PrimaryKeyConstraint("lane", "user_id", "kind", "reference_id", "round_id", name="cancellations_pkey"),
+)
