@@ -1,0 +1,135 @@
+"""The gateway's composition root: `uvicorn --factory gateway.app:create_app`."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+
+import httpx2
+from fastapi import FastAPI
+
+from gateway import handlers
+from gateway.domain.callers import Caller, caller_of
+from gateway.domain.ports import WalletLink
+from gateway.endpoints import API, pages, players, reports, transactions
+from gateway.endpoints.door import Door
+from gateway.endpoints.rates import Rates
+from gateway.endpoints.transactions import Postings
+from gateway.handlers.link import KafkaWalletLink
+from gateway.handlers.presence import Presence
+from gateway.repository import Reads
+from gateway.settings import Settings
+from shared import broker, clock, journal, service, tokens
+from shared.broker import BrokerOptions, Publisher
+from shared.contracts import topics
+from shared.contracts.headers import ReplyTo
+from shared.errors import BrokerUnavailable, ConfigurationError, ServiceUnavailable
+from shared.progress import Progress
+from shared.service import Health
+from shared.tasks import BackgroundTasks
+from shared.telemetry import Metrics
+from shared.tokens import Keys, Verifier
+
+SERVICE = "gateway"
+JWKS_FILE_LOOK_EVERY_S = 1.0
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
+    settings = settings or Settings.load()
+    health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
+    options = BrokerOptions.of(settings, SERVICE)
+    # No linger: a player waits for each command.
+    publisher = Publisher(options, linger_ms=0)
+    inner = [
+        journal.internal_client(url, settings.internal_api_token.get_secret_value())
+        for url in (settings.wallet_service_url, settings.fraud_service_url, settings.metrics_service_url)
+    ]
+    outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S)
+    reads = Reads(*inner)
+    keys = _keys(settings, outer)
+    kafka = Presence("Kafka", lambda: publisher.ping(topics.WALLET_COMMANDS), BrokerUnavailable)
+    wallet = Presence("the wallet", reads.wallet_is_ready, ServiceUnavailable)
+    link = KafkaWalletLink(publisher, kafka=kafka, wallet=wallet, max_waiting=settings.max_waiting, metrics=metrics)
+    progress = Progress(options, topics.WALLET_REPLIES, stalled_after_s=settings.stalled_after_s, metrics=metrics)
+    health.alive_while("consumer", progress.problem)
+    health.alive_while("tasks", tasks.problem)
+    health.ready_when("kafka", kafka.present)
+    health.ready_when("wallet", wallet.present)
+    health.ready_when("keys", keys.known)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with AsyncExitStack() as stack:
+            for client in (*inner, outer):
+                stack.push_async_callback(client.aclose)
+            await keys.start()
+            stack.push_async_callback(publisher.stop)
+            await publisher.start()
+            reply_to = ReplyTo(await _partition(settings, publisher), f"{SERVICE}-{secrets.token_hex(8)}")
+            link.listen_at(reply_to)
+            consumers = broker.consumer_broker(options)
+            consumers.include_router(handlers.router(options, reply_to.partition, link=link, progress=progress))
+            stack.push_async_callback(consumers.stop)
+            await broker.start_consumers(consumers)
+            # A reply that is written before the reader knows where to read from would be missed.
+            await broker.positioned(consumers)
+            stack.push_async_callback(tasks.stop)
+            tasks.start("keys", keys.watch())
+            tasks.start("kafka", kafka.watch())
+            tasks.start("wallet", wallet.watch())
+            tasks.start("progress", progress.watch(lambda: broker.consumer_of(consumers)))
+            yield
+
+    verifier = Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, read=caller_of)
+    return assembled(settings, verifier, link, reads, health=health, metrics=metrics, lifespan=lifespan)
+
+
+def assembled(
+    settings: Settings,
+    verifier: Verifier[Caller],
+    link: WalletLink,
+    reads: Reads,
+    *,
+    health: Health,
+    metrics: Metrics,
+    lifespan: service.Lifespan,
+) -> FastAPI:
+    """The application around what it reaches others by."""
+    rates = Rates(settings)
+    door = Door(verifier, rates)
+    postings = Postings(settings, link, rates, clock.utc_now)
+    app = service.application(
+        SERVICE,
+        settings,
+        health=health,
+        metrics=metrics,
+        lifespan=lifespan,
+        routers=(
+            transactions.router(settings, door, postings, link, reads),
+            players.router(door, rates, reads),
+            reports.router(door, reads),
+        ),
+        health_prefix=API,
+        docs_url=None,
+        redoc_url=None,
+    )
+    pages.install(app)
+    return app
+
+
+def _keys(settings: Settings, client: httpx2.AsyncClient) -> Keys:
+    if settings.jwks_file is not None:
+        return Keys(tokens.keys_in_file(settings.jwks_file), look_every_s=JWKS_FILE_LOOK_EVERY_S)
+    assert settings.jwks_url is not None
+    return Keys(tokens.keys_at_url(client, settings.jwks_url), look_every_s=settings.jwks_refresh_s)
+
+
+async def _partition(settings: Settings, publisher: Publisher) -> int:
+    """The partition of the reply topic that this process reads."""
+    partitions = await publisher.partitions(topics.WALLET_REPLIES)
+    chosen = settings.gateway_reply_partition
+    if chosen is None:
+        return secrets.randbelow(partitions)
+    if chosen >= partitions:
+        raise ConfigurationError(f"GATEWAY_REPLY_PARTITION: {topics.WALLET_REPLIES} has {partitions} partitions")
+    return chosen

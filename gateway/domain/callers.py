@@ -1,0 +1,130 @@
+"""Who asks, and what they may: roles give scopes, routes need scopes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+from shared.contracts.fields import MAX_INT64, MAX_TEXT
+from shared.contracts.kinds import GAME_KINDS, Kind
+from shared.errors import Forbidden, Unauthenticated
+from shared.tokens import Claims, Role
+
+# Command ids are made from it. It never changes: a retry after an upgrade is still the same command.
+COMMANDS_NAMESPACE = UUID("8f0c4a36-5d0b-5f0e-9d52-6c3a4f1f7b21")
+
+
+class Scope(StrEnum):
+    """What a token allows. With `:own`, only for the player that the token is for."""
+
+    WRITE_GAME = "transactions:write:game"
+    WRITE_FUNDS = "transactions:write:funds"
+    READ_TRANSACTIONS = "transactions:read"
+    READ_OWN_TRANSACTIONS = "transactions:read:own"
+    READ_WALLET = "wallet:read"
+    READ_OWN_WALLET = "wallet:read:own"
+    READ_FRAUD = "fraud:read"
+    READ_REPORTS = "reports:read"
+
+
+_STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS})
+
+SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
+    Role.PLAYER: frozenset({Scope.READ_OWN_WALLET, Scope.READ_OWN_TRANSACTIONS}),
+    Role.GAME_SERVER: frozenset({Scope.WRITE_GAME, Scope.READ_WALLET}),
+    Role.SUPPORT: _STAFF | {Scope.READ_FRAUD},
+    Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS},
+    Role.COMPLIANCE: _STAFF,
+    Role.FINANCE: _STAFF | {Scope.WRITE_FUNDS, Scope.READ_REPORTS},
+    Role.ADMIN: _STAFF | {Scope.WRITE_GAME, Scope.WRITE_FUNDS, Scope.READ_FRAUD, Scope.READ_REPORTS},
+}
+
+_OWN: Mapping[Scope, Scope] = {
+    Scope.READ_WALLET: Scope.READ_OWN_WALLET,
+    Scope.READ_TRANSACTIONS: Scope.READ_OWN_TRANSACTIONS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who a valid token speaks for. `client` is whose idempotency keys they are; `namespace` is made from it."""
+
+    subject: str
+    client: str
+    namespace: UUID
+    scopes: frozenset[Scope]
+    user_id: int | None
+
+    def command_id(self, key: str) -> UUID:
+        """The id of the command that this client's idempotency key stands for, at any instance of the gateway."""
+        return uuid5(self.namespace, key)
+
+    def require(self, *any_of: Scope) -> None:
+        """Raises Forbidden without one of these scopes."""
+        if self.scopes.isdisjoint(any_of):
+            raise Forbidden(f"this needs a token with the scope {' or '.join(any_of)}")
+
+    def require_about(self, scope: Scope, user_id: int) -> None:
+        """Raises Forbidden where this caller may not see that of this player."""
+        if scope in self.scopes:
+            return
+        self.require(_OWN.get(scope, scope))
+        if user_id != self.user_id:
+            raise Forbidden("a player sees only itself")
+
+    def require_posting(self, kind: Kind) -> None:
+        """Raises Forbidden where this caller may not post transactions of this kind."""
+        self.require(scope_to_post(kind))
+
+    def require_seeing(self, kind: Kind, user_id: int) -> None:
+        """Raises Forbidden where this caller may not look at a transaction.
+
+        Who may post a kind may look it up, so that a game server can follow what it was told to follow.
+        """
+        if scope_to_post(kind) not in self.scopes:
+            self.require_about(Scope.READ_TRANSACTIONS, user_id)
+
+
+def scope_to_post(kind: Kind) -> Scope:
+    """The scope that posting a transaction of this kind needs."""
+    return Scope.WRITE_GAME if kind in GAME_KINDS else Scope.WRITE_FUNDS
+
+
+def caller_of(claims: Claims) -> Caller:
+    """The caller that a token's claims describe. Raises Unauthenticated.
+
+    `role` gives scopes; `scope` alone gives what it lists; both together give what is in both.
+    """
+    subject = _name(claims, "sub")
+    client = _name(claims, "client_id") if "client_id" in claims else subject
+    user_id = claims.get("user_id")
+    if user_id is not None and not (type(user_id) is int and 1 <= user_id <= MAX_INT64):
+        raise Unauthenticated("the token's claim user_id must be a positive 64-bit integer")
+    scopes = _scopes(claims)
+    if user_id is None and not scopes.isdisjoint(_OWN.values()):
+        raise Unauthenticated("a player's token needs the claim user_id")
+    return Caller(subject, client, uuid5(COMMANDS_NAMESPACE, client), scopes, user_id)
+
+
+def _name(claims: Claims, claim: str) -> str:
+    # It names the actor in the journal, so it has to be text that the journal takes.
+    name = claims.get(claim)
+    if not (isinstance(name, str) and 1 <= len(name) <= MAX_TEXT and name.isprintable()):
+        raise Unauthenticated(f"the token's claim {claim} must be printable text of at most {MAX_TEXT} characters")
+    return name
+
+
+def _scopes(claims: Claims) -> frozenset[Scope]:
+    role, listed = claims.get("role"), claims.get("scope")
+    if role is None and listed is None:
+        raise Unauthenticated("the token needs the claim role or scope")
+    granted: frozenset[Scope] = frozenset(Scope)
+    if role is not None:
+        if not (isinstance(role, str) and role in SCOPES_OF_ROLE):
+            raise Unauthenticated(f"the token's claim role must be one of {', '.join(Role)}")
+        granted = SCOPES_OF_ROLE[Role(role)]
+    if listed is not None:
+        if not isinstance(listed, str):
+            raise Unauthenticated("the token's claim scope must be text, scopes with spaces between")
+        granted &= {scope for scope in Scope if scope in listed.split()}
+    return granted

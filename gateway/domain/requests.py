@@ -1,0 +1,154 @@
+"""What a client may ask for, as it stands in a request's body, and the command that it becomes."""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Annotated, Any, TypeVar
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+
+from gateway.domain.callers import Caller
+from shared import money
+from shared.contracts.commands import Command, field_errors
+from shared.contracts.fields import Currency, Moment, Provider, Text, UserId
+from shared.contracts.kinds import GAME_KINDS, NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.errors import FieldError, InvalidInput, TooLarge
+
+M = TypeVar("M", bound=BaseModel)
+
+# A transaction is a few hundred bytes; what is larger is not read.
+MAX_TRANSACTION_BYTES = 8 * 1024
+MAX_BATCH = 1_000
+# A wrong body may be wrong in thousands of ways; the first ones are enough to mend it.
+MAX_FINDINGS = 20
+_MAX_FIELD_NAME = 100
+
+# Without space at its ends: a header's value loses it, and a key has to be the same in a header and in a batch.
+_KEY = r"^[\x21-\x7e]([\x20-\x7e]{0,253}[\x21-\x7e])?$"
+_KEY_FORM = re.compile(_KEY)
+
+IdempotencyKey = Annotated[
+    str,
+    StringConstraints(pattern=_KEY),
+    Field(description="Chosen by the client, one for each transaction; a retry carries the same one."),
+]
+
+# What each kind needs beside the fields that all have.
+_NEEDED_BY = {"provider": NEEDS_PROVIDER, "reference_id": NEEDS_REFERENCE, "reason": NEEDS_REASON}
+
+
+class TransactionRequest(BaseModel):
+    """One transaction to be posted.
+
+    A rollback names the `reference_id` and `round_id` of what it takes back; a capture or release the `reference_id`
+    of its hold. `provider` names the clearing account. An adjustment needs a `reason`. A transaction that is not
+    decided by `expires_at` is refused; a bet expires soon after its caller stops waiting, where it does not say.
+    """
+
+    # `type` stands first: what other fields need depends on it. The amount's decimals depend on the currency.
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+    type: Kind
+    user_id: UserId
+    currency: Currency
+    amount: str = Field(description="A decimal string with at most the currency's decimals.", examples=["10.00"])
+    reference_id: Text | None = Field(default=None, validate_default=True)
+    round_id: Text | None = None
+    provider: Provider | None = Field(default=None, validate_default=True)
+    reason: Text | None = Field(default=None, validate_default=True)
+    expires_at: Moment | None = None
+
+    @field_validator("amount")
+    @classmethod
+    def _is_an_amount(cls, amount: str, info: ValidationInfo) -> str:
+        # With a wrong currency there is no number of decimals to hold the amount to.
+        if "currency" in info.data:
+            money.to_minor(amount, info.data["currency"])
+        return amount
+
+    @field_validator("reference_id", "provider", "reason")
+    @classmethod
+    def _is_there_where_needed(cls, value: str | None, info: ValidationInfo) -> str | None:
+        kind = info.data.get("type")
+        if value is None and info.field_name is not None and kind in _NEEDED_BY[info.field_name]:
+            raise ValueError(f"is required for {kind}")
+        return value
+
+
+class BatchElement(TransactionRequest):
+    """One transaction of a batch, with its own idempotency key."""
+
+    idempotency_key: IdempotencyKey
+
+
+class BatchRequest(BaseModel):
+    """Several transactions. Each is decided by itself, a player's in the order in which they stand here."""
+
+    transactions: list[BatchElement] = Field(min_length=1, max_length=MAX_BATCH)
+
+
+def read_transaction(body: bytes) -> TransactionRequest:
+    """A transaction from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
+    return _read(TransactionRequest, body)
+
+
+def read_batch(body: bytes) -> Sequence[Any]:
+    """A batch's elements, not looked at yet: each is read by itself. Raises InvalidInput."""
+    try:
+        read = orjson.loads(body)
+    except orjson.JSONDecodeError as error:
+        raise InvalidInput([FieldError("body", f"is not JSON: {error}")]) from None
+    if not isinstance(read, dict) or read.keys() != {"transactions"}:
+        raise InvalidInput([FieldError("body", 'must be an object with the one field "transactions"')])
+    elements = read["transactions"]
+    if not isinstance(elements, list) or not 1 <= len(elements) <= MAX_BATCH:
+        raise InvalidInput([FieldError("transactions", f"must be a list of 1 to {MAX_BATCH} transactions")])
+    return elements
+
+
+def read_element(element: Any) -> BatchElement:
+    """One element of a batch. Raises InvalidInput, which names each wrong field, and TooLarge."""
+    return _read(BatchElement, orjson.dumps(element))
+
+
+def _read(model: type[M], body: bytes) -> M:
+    if len(body) > MAX_TRANSACTION_BYTES:
+        raise TooLarge(f"a transaction must be at most {MAX_TRANSACTION_BYTES} bytes")
+    try:
+        return model.model_validate_json(body)
+    except ValidationError as error:
+        findings = field_errors(error)[:MAX_FINDINGS]
+        raise InvalidInput([FieldError(found.field[:_MAX_FIELD_NAME], found.message) for found in findings]) from None
+
+
+def check_key(key: str) -> str:
+    """An idempotency key, if it may be one. Raises InvalidInput."""
+    if not _KEY_FORM.fullmatch(key):
+        raise InvalidInput(
+            [FieldError("Idempotency-Key", "must be 1 to 255 printable ASCII characters, no space first or last")]
+        )
+    return key
+
+
+def command_of(
+    request: TransactionRequest, caller: Caller, key: str, *, now: datetime, bets_expire_at: datetime
+) -> Command:
+    """The command that a request becomes. A game's commands carry no actor: their client is a machine."""
+    expires_at = request.expires_at
+    if expires_at is None and request.type is Kind.GAME_BET:
+        expires_at = bets_expire_at
+    return Command(
+        command_id=caller.command_id(key),
+        kind=request.type,
+        user_id=request.user_id,
+        amount_minor=money.to_minor(request.amount, request.currency),
+        currency=request.currency,
+        reference_id=request.reference_id,
+        round_id=request.round_id,
+        provider=request.provider,
+        reason=request.reason,
+        actor=None if request.type in GAME_KINDS else caller.subject,
+        occurred_at=now,
+        expires_at=expires_at,
+    )

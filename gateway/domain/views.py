@@ -1,0 +1,231 @@
+"""How the ledger reads outside: money as decimal strings, one shape for a transaction wherever it stands.
+
+The functions make what is sent, and the models describe it in the API's document; a test holds them together.
+A view of a decision is made from its journal row alone, so that every repetition of an answer is the same bytes.
+"""
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from shared import clock
+from shared.contracts.commands import Command
+from shared.contracts.events import LedgerEvent
+from shared.contracts.fields import MAX_INT64
+from shared.contracts.kinds import Kind
+from shared.errors import FieldError, InvalidInput
+from shared.money import to_decimal
+
+PENDING = "pending"
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """One currency of a player, in minor units."""
+
+    currency: str
+    cash_minor: int
+    reserved_minor: int
+
+
+class _View(BaseModel):
+    model_config = ConfigDict(extra="forbid")
+
+
+class TransactionView(_View):
+    """A transaction. `amount` is what moved; on a refused one, what was asked, and nothing moved.
+
+    A posted rollback with a `reason` found nothing to take back, and moved `0.00`.
+    """
+
+    id: UUID
+    user_id: int
+    type: Kind
+    amount: str
+    currency: str
+    status: str = Field(description="posted, refused or pending")
+    reason: str | None
+    reference_id: str | None
+    round_id: str | None
+    provider: str | None
+    stated_reason: str | None
+    lane: int
+    position: int = Field(description="With the lane: the place in the journal.")
+    checksum: str
+    created_at: datetime
+
+
+class PendingTransaction(_View):
+    """A transaction that was accepted and is not decided yet."""
+
+    id: UUID
+    user_id: int
+    type: Kind
+    amount: str
+    currency: str
+    status: str
+    reference_id: str | None
+    round_id: str | None
+    provider: str | None
+
+
+class BalanceView(_View):
+    """One currency of a player: `cash` is free, `reserved` is set aside by holds."""
+
+    currency: str
+    cash: str
+    reserved: str
+
+
+class WalletView(_View):
+    """A player's balances, by currency."""
+
+    user_id: int
+    balances: list[BalanceView]
+
+
+class DecisionView(_View):
+    """A decision: the transaction, and the balances of its currency right after it."""
+
+    transaction: TransactionView
+    wallet: WalletView
+
+
+class PendingView(_View):
+    """What is known of a transaction that is not decided yet."""
+
+    transaction: PendingTransaction
+
+
+class TransactionPage(_View):
+    """Transactions, newest first. `next_cursor` is null on the last page."""
+
+    transactions: list[TransactionView]
+    next_cursor: str | None
+
+
+class BatchView(_View):
+    """One result for each transaction, in order: `status`, and what a request of its own would have been answered."""
+
+    results: list[dict[str, Any]]
+
+
+class Problem(BaseModel):
+    """A problem document (RFC 9457). `code` is stable and machine-readable; `detail` says what to do."""
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    code: str
+    errors: list[dict[str, str]] | None = Field(default=None, description="Of wrong input: each field and its bounds.")
+    transaction: TransactionView | None = Field(default=None, description="Of a refused transaction.")
+    wallet: WalletView | None = Field(default=None, description="Of a refused transaction.")
+
+
+def transaction(event: LedgerEvent) -> dict[str, Any]:
+    """A journal row as a TransactionView."""
+    return {
+        "id": str(event.command_id),
+        "user_id": event.user_id,
+        "type": event.kind.value,
+        "amount": to_decimal(event.amount_minor, event.currency),
+        "currency": event.currency,
+        "status": event.status.value,
+        "reason": event.reason,
+        "reference_id": event.reference_id,
+        "round_id": event.round_id,
+        "provider": event.provider,
+        "stated_reason": event.stated_reason,
+        "lane": event.lane,
+        "position": event.position,
+        "checksum": event.checksum,
+        "created_at": clock.to_text(event.created_at),
+    }
+
+
+def decision(event: LedgerEvent) -> dict[str, Any]:
+    """A journal row as a DecisionView."""
+    balance = Balance(event.currency, event.cash_minor, event.reserved_minor)
+    return {"transaction": transaction(event), "wallet": wallet(event.user_id, [balance])}
+
+
+def pending(command: Command) -> dict[str, Any]:
+    """A command that is not decided yet as a PendingView."""
+    return {
+        "transaction": {
+            "id": str(command.command_id),
+            "user_id": command.user_id,
+            "type": command.kind.value,
+            "amount": to_decimal(command.amount_minor, command.currency),
+            "currency": command.currency,
+            "status": PENDING,
+            "reference_id": command.reference_id,
+            "round_id": command.round_id,
+            "provider": command.provider,
+        }
+    }
+
+
+def wallet(user_id: int, balances: Sequence[Balance]) -> dict[str, Any]:
+    """Balances as a WalletView."""
+    return {
+        "user_id": user_id,
+        "balances": [
+            {
+                "currency": balance.currency,
+                "cash": to_decimal(balance.cash_minor, balance.currency),
+                "reserved": to_decimal(balance.reserved_minor, balance.currency),
+            }
+            for balance in balances
+        ],
+    }
+
+
+def figures(currencies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures by currency, with every `…_minor` in them as a decimal string under its name without that ending."""
+    return {currency: _in_decimals(found, currency) for currency, found in currencies.items()}
+
+
+def _in_decimals(value: Any, currency: str) -> Any:
+    if not isinstance(value, Mapping):
+        return value
+    return {
+        name.removesuffix("_minor"): to_decimal(inner, currency)
+        if name.endswith("_minor")
+        else _in_decimals(inner, currency)
+        for name, inner in value.items()
+    }
+
+
+def cursor_of(position: int) -> str:
+    """The opaque text that stands for a place in a player's transactions."""
+    return base64.urlsafe_b64encode(str(position).encode()).rstrip(b"=").decode()
+
+
+def position_of(cursor: str) -> int:
+    """The inverse of `cursor_of`. Raises InvalidInput for a text that did not come from it."""
+    try:
+        position = int(base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True))
+    except (ValueError, binascii.Error):
+        position = 0
+    if not 1 <= position <= MAX_INT64 or cursor_of(position) != cursor:
+        raise InvalidInput([FieldError("cursor", "must be the next_cursor of a page before")])
+    return position
+
+
+def day_of(text: str) -> date:
+    """A day from a path. Raises InvalidInput."""
+    try:
+        day = date.fromisoformat(text)
+    except ValueError:
+        day = None
+    if day is None or day.isoformat() != text:
+        raise InvalidInput([FieldError("date", "must be a day such as 2026-11-24")])
+    return day

@@ -1,0 +1,3 @@
+"""HTTP in, for the world outside: `/api/v1`, and the documents beside it."""
+
+API = "/api/v1"

@@ -1,0 +1,105 @@
+"""What other services own, read over HTTP: the gateway has no tables. Money is in minor units in here."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date
+from typing import Any, TypeVar
+from uuid import UUID
+
+import httpx2
+import orjson
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from gateway.domain.views import Balance
+from shared import logs
+from shared.contracts.events import LedgerEvent
+from shared.errors import NotFound, ServiceUnavailable
+
+log = logs.get(__name__)
+T = TypeVar("T")
+
+
+class _Wallet(BaseModel):
+    balances: list[Balance]
+
+
+class DailyReport(BaseModel):
+    """Figures by currency, in minor units, and whatever else is said about them."""
+
+    model_config = ConfigDict(extra="allow")
+
+    currencies: dict[str, dict[str, Any]]
+
+
+_WALLET = TypeAdapter(_Wallet)
+_REPORT = TypeAdapter(DailyReport)
+_OBJECT = TypeAdapter(dict[str, Any])
+_ROW = TypeAdapter(LedgerEvent)
+_ROWS = TypeAdapter(list[LedgerEvent])
+
+
+class Reads:
+    """Reads from the services that own the answers. All raise ServiceUnavailable where there is no answer."""
+
+    def __init__(self, wallet: httpx2.AsyncClient, fraud: httpx2.AsyncClient, metrics: httpx2.AsyncClient) -> None:
+        self._wallet = wallet
+        self._fraud = fraud
+        self._metrics = metrics
+
+    async def wallet_is_ready(self) -> None:
+        """Ask the wallet service whether it is ready. Raises ServiceUnavailable."""
+        await _get(self._wallet, "/health/ready")
+
+    async def balances(self, user_id: int) -> Sequence[Balance]:
+        """A player's balances, by currency. Raises NotFound."""
+        return _decoded(_WALLET, await _get(self._wallet, f"/users/{user_id}/wallet")).balances
+
+    async def history(self, user_id: int, *, limit: int, before: int | None) -> Sequence[LedgerEvent]:
+        """At most `limit` of a player's rows below a position, the newest first."""
+        query = {"limit": limit} if before is None else {"limit": limit, "before": before}
+        body = await _get(self._wallet, f"/users/{user_id}/transactions", query)
+        return _decoded(_ROWS, body)
+
+    async def transaction(self, command_id: UUID) -> LedgerEvent | None:
+        """The row that decided a command, or None where there is none."""
+        try:
+            body = await _get(self._wallet, f"/transactions/{command_id}")
+        except NotFound:
+            return None
+        return _decoded(_ROW, body)
+
+    async def bet_velocity(self, user_id: int) -> dict[str, Any]:
+        """How fast a player bets, as the fraud service says it. Raises NotFound."""
+        return _decoded(_OBJECT, await _get(self._fraud, f"/users/{user_id}/bet-velocity"))
+
+    async def daily_report(self, day: date) -> DailyReport:
+        """The figures of one UTC day, as the metrics service says them."""
+        return _decoded(_REPORT, await _get(self._metrics, f"/reports/daily/{day.isoformat()}"))
+
+
+async def _get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int] | None = None) -> bytes:
+    # What is said of a failure is read outside: it names no host.
+    try:
+        response = await client.get(path, params=query)
+    except httpx2.RequestError as error:
+        log.warning("inner_service_silent", url=str(error.request.url), error=type(error).__name__)
+        raise ServiceUnavailable("the service that knows this does not answer") from error
+    if response.status_code == httpx2.codes.NOT_FOUND:
+        raise NotFound(_detail(response.content))
+    if response.status_code != httpx2.codes.OK:
+        log.warning("inner_service_fails", url=str(response.url), status=response.status_code)
+        raise ServiceUnavailable("the service that knows this is not ready to answer")
+    return response.content
+
+
+def _decoded(adapter: TypeAdapter[T], body: bytes) -> T:
+    try:
+        return adapter.validate_json(body)
+    except ValidationError as error:
+        raise ServiceUnavailable("the service that knows this answers in a form that is not the contract's") from error
+
+
+def _detail(body: bytes) -> str:
+    try:
+        return str(orjson.loads(body)["detail"])
+    except (orjson.JSONDecodeError, KeyError, TypeError):
+        return "there is no such thing"

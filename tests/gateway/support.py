@@ -1,0 +1,242 @@
+"""The gateway as its tests run it: in this process, before a wallet that is made up."""
+
+import functools
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import orjson
+from fastapi import FastAPI
+from joserfc.jwk import ECKey, KeySet
+
+from gateway import app as gateway_app
+from gateway.domain.callers import caller_of
+from gateway.repository import Reads
+from gateway.settings import Settings
+from shared import tokens
+from shared.contracts.commands import Command
+from shared.contracts.events import LedgerEvent
+from shared.contracts.kinds import ENTRIES, Account, Kind, Reason, Status
+from shared.contracts.replies import Outcome, Reply
+from shared.errors import CommandIdReused, LangSenseError
+from shared.lanes import lane_of
+from shared.service import Health
+from shared.telemetry import Metrics
+from shared.testing import MOMENT
+from shared.tokens import Keys, Role, Verifier
+from tests.support import LANES, TOKEN
+
+PLAYER = 42
+OTHER_PLAYER = 43
+BET = {
+    "user_id": PLAYER,
+    "type": "GAME_BET",
+    "amount": "10.00",
+    "currency": "USD",
+    "reference_id": "game_77",
+    "round_id": "r-9",
+}
+DEPOSIT = {"user_id": PLAYER, "type": "DEPOSIT", "amount": "100.00", "currency": "USD", "provider": "bank"}
+
+_COMPARED = ("kind", "user_id", "amount_minor", "currency", "reference_id", "round_id", "provider")
+
+
+@functools.cache
+def development_keys() -> tuple[tokens.Jwk, tokens.Jwk]:
+    """The private key that tests sign with, and its public part."""
+    return tokens.generate_keys()
+
+
+def token(role: Role | str, *, user_id: int | None = None, subject: str | None = None, **claims: Any) -> str:
+    """A token of the development key."""
+    if role == Role.PLAYER and user_id is None:
+        user_id = PLAYER
+    subject = subject or (str(user_id) if user_id is not None else f"the-{role}")
+    return tokens.issue(development_keys()[0], role=role, subject=subject, user_id=user_id, lifetime_s=3600, **claims)
+
+
+def bearer(role: Role | str, **claims: Any) -> dict[str, str]:
+    """The header that shows a token."""
+    return {"Authorization": f"Bearer {token(role, **claims)}"}
+
+
+def settings(**overrides: Any) -> Settings:
+    """Settings that need no server."""
+    return Settings.load(
+        **{
+            "kafka_bootstrap_servers": "127.0.0.1:1",
+            "internal_api_token": TOKEN,
+            "wallet_service_url": "http://wallet",
+            "fraud_service_url": "http://fraud",
+            "metrics_service_url": "http://metrics",
+            "jwks_file": "/nowhere/jwks.json",
+            **overrides,
+        }
+    )
+
+
+@dataclass
+class FakeAsked:
+    """A command that was asked: its reply is there, or never comes."""
+
+    outcome: Reply | LangSenseError | None
+
+    async def reply(self, within_s: float) -> Reply | None:
+        if isinstance(self.outcome, LangSenseError):
+            raise self.outcome
+        return self.outcome if within_s > 0 else None
+
+
+@dataclass
+class FakeWallet:
+    """A wallet in memory, and the link to it.
+
+    `away` is raised instead of sending, `lost` instead of a reply; while `silent`, nothing is decided.
+    """
+
+    away: LangSenseError | None = None
+    silent: bool = False
+    lost: LangSenseError | None = None
+    asked: list[Command] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
+    rows: dict[UUID, LedgerEvent] = field(default_factory=dict)
+    undecided: dict[UUID, Command] = field(default_factory=dict)
+    cash_minor: dict[tuple[int, str], int] = field(default_factory=dict)
+
+    async def ask(self, command: Command, *, request_id: str, traceparent: str | None = None) -> FakeAsked:
+        if self.away is not None:
+            raise self.away
+        self.asked.append(command)
+        self.request_ids.append(request_id)
+        if self.lost is not None:
+            return FakeAsked(self.lost)
+        if self.silent:
+            self.undecided[command.command_id] = command
+            return FakeAsked(None)
+        return FakeAsked(self.decide(command))
+
+    def pending(self, command_id: UUID) -> Command | None:
+        return self.undecided.get(command_id)
+
+    def decide(self, command: Command) -> Reply:
+        """The decision that is there, or a new one; as the wallet does it, as far as the gateway can tell."""
+        self.undecided.pop(command.command_id, None)
+        existing = self.rows.get(command.command_id)
+        if existing is None:
+            row = self.rows[command.command_id] = self._row(command)
+            return Reply(command_id=command.command_id, outcome=Outcome.DECIDED, transaction=row)
+        for name in _COMPARED:
+            if getattr(command, name) != getattr(existing, name):
+                error = CommandIdReused(name)
+                return Reply(
+                    command_id=command.command_id, outcome=Outcome.REJECTED, code=error.code, detail=str(error)
+                )
+        return Reply(command_id=command.command_id, outcome=Outcome.DECIDED, replayed=True, transaction=existing)
+
+    def _row(self, command: Command) -> LedgerEvent:
+        entry = ENTRIES[command.kind]
+        account = (command.user_id, command.currency)
+        cash = self.cash_minor.get(account, 0)
+        reason: Reason | None = None
+        facts: dict[str, Any] | None = None
+        amount = command.amount_minor
+        if command.kind is Kind.BET_ROLLBACK:
+            reason, amount = Reason.ORIGINAL_NOT_SEEN, 0
+        elif entry.debit is Account.CASH and cash < amount:
+            reason, facts = Reason.INSUFFICIENT_FUNDS, {"available_minor": cash}
+        refused = reason is Reason.INSUFFICIENT_FUNDS
+        if not refused:
+            cash += amount if entry.credit is Account.CASH else -amount
+            self.cash_minor[account] = cash
+        return LedgerEvent(
+            lane=lane_of(command.user_id, LANES),
+            position=len(self.rows) + 1,
+            command_id=command.command_id,
+            kind=command.kind,
+            status=Status.REFUSED if refused else Status.POSTED,
+            reason=reason,
+            user_id=command.user_id,
+            amount_minor=amount,
+            currency=command.currency,
+            debit=entry.debit,
+            credit=entry.credit,
+            provider=command.provider,
+            reference_id=command.reference_id,
+            round_id=command.round_id,
+            stated_reason=command.reason,
+            actor=command.actor,
+            cash_minor=cash,
+            reserved_minor=0,
+            facts=facts,
+            occurred_at=command.occurred_at,
+            created_at=MOMENT,
+            key_id="k1",
+            checksum="ab" * 32,
+        )
+
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
+        """The wallet service's internal endpoints."""
+        parts = request.url.path.strip("/").split("/")
+        if parts[0] == "transactions":
+            row = self.rows.get(UUID(parts[1]))
+            return _found(None if row is None else row.model_dump(mode="json"))
+        user_id = int(parts[1])
+        if parts[2] == "transactions":
+            before = int(request.url.params.get("before", 2**63))
+            rows = [row for row in self.rows.values() if row.user_id == user_id and row.position < before]
+            rows.sort(key=lambda row: -row.position)
+            return _found([row.model_dump(mode="json") for row in rows[: int(request.url.params["limit"])]])
+        balances = [
+            {"currency": currency, "cash_minor": cash, "reserved_minor": 0}
+            for (owner, currency), cash in sorted(self.cash_minor.items())
+            if owner == user_id
+        ]
+        return _found({"user_id": user_id, "balances": balances} if balances else None)
+
+
+def _found(content: Any) -> httpx2.Response:
+    if content is None:
+        return httpx2.Response(404, json={"code": "NOT_FOUND", "detail": "there is no such thing"})
+    return httpx2.Response(200, content=orjson.dumps(content))
+
+
+def elsewhere(request: httpx2.Request) -> httpx2.Response:
+    """The fraud and the metrics service's internal endpoints."""
+    if request.url.host == "fraud":
+        user_id = int(request.url.path.split("/")[2])
+        return _found(None if user_id == OTHER_PLAYER else {"user_id": user_id, "bets_last_minute": 3})
+    kinds = {"GAME_BET": {"posted": 2, "refused": 0, "amount_minor": 3000}}
+    currencies = {"JPY": {"kinds": kinds, "ggr_minor": 3000, "refusals": {}}, "USD": {"ggr_minor": -5}}
+    return _found({"date": request.url.path[-10:], "currencies": currencies, "positions": {"0": 7}})
+
+
+async def _public_keys() -> KeySet:
+    return KeySet([ECKey.import_key(key) for key in development_keys()[1]["keys"]])
+
+
+def build(wallet: FakeWallet, **overrides: Any) -> FastAPI:
+    """The gateway's application around a made-up wallet."""
+    reads = Reads(
+        httpx2.AsyncClient(transport=httpx2.MockTransport(wallet.answer), base_url="http://wallet"),
+        httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://fraud"),
+        httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://metrics"),
+    )
+    keys = Keys(_public_keys, look_every_s=60)
+    verifier = Verifier(keys, issuer=tokens.DEFAULT_ISSUER, audience=tokens.DEFAULT_AUDIENCE, read=caller_of)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        yield
+
+    return gateway_app.assembled(
+        settings(**overrides), verifier, wallet, reads, health=Health(), metrics=Metrics(), lifespan=lifespan
+    )
+
+
+def client_of(app: FastAPI) -> httpx2.AsyncClient:
+    """A client of an application in this process. What the application lets escape, it answers with 500."""
+    transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
+    return httpx2.AsyncClient(transport=transport, base_url="http://gateway")
