@@ -1,0 +1,7 @@
+"""The compliance service's tables: none yet."""
+
+from sqlalchemy import MetaData
+
+SCHEMA = "compliance"
+
+metadata = MetaData(schema=SCHEMA)

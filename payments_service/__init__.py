@@ -1,0 +1,6 @@
+"""Payments: deposits, withdrawals, settlement.
+
+Owns: its schema, which has no table yet.
+Hears: nothing yet.
+Says: nothing yet.
+"""

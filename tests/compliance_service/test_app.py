@@ -1,0 +1,37 @@
+"""The compliance service as a whole: it starts, and says whether it can work."""
+
+import pytest
+
+from compliance_service.app import create_app
+from compliance_service.settings import Settings
+from shared.errors import ConfigurationError
+from tests.support import TOKEN, Database, outdated, started
+
+
+def settings(database: Database) -> Settings:
+    return Settings.load(
+        kafka_bootstrap_servers="127.0.0.1:1",
+        internal_api_token=TOKEN,
+        compliance_database_url=database.dsn("compliance_service"),
+    )
+
+
+@pytest.mark.integration
+async def test_it_is_ready_with_its_schema(database: Database) -> None:
+    async with started(create_app(settings(database))) as client:
+        assert (await client.get("/health/ready")).json() == {"status": "ready", "checks": {"database": "ok"}}
+        assert (await client.get("/health/live")).json() == {"status": "alive", "checks": {}}
+
+
+@pytest.mark.integration
+async def test_it_does_not_start_on_a_schema_that_it_was_not_written_for(database: Database) -> None:
+    await outdated(database, "compliance")
+    with pytest.raises(ConfigurationError, match="langsense migrate"):
+        async with started(create_app(settings(database))):
+            pass
+
+
+def test_a_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:1")
+    with pytest.raises(ConfigurationError, match="COMPLIANCE_DATABASE_URL: Field required"):
+        create_app()
