@@ -1,0 +1,56 @@
+"""Secrets for a development platform: made at random, once, one file each, readable by their owner alone.
+
+A production platform gets its secrets from its operator, under the same names.
+"""
+
+import json
+import os
+import secrets
+from pathlib import Path
+
+from ops.provision import SCHEMAS
+from shared import tokens
+
+SIGNING_KEY = "development_signing_key"
+JWKS = "jwks.json"
+POSTGRES_PASSWORD = "postgres_password"  # noqa: S105 - a file's name
+
+
+def ensure(folder: Path) -> None:
+    """Make whatever is missing in the folder; leave what is there."""
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    _once(folder / "internal_api_token", secrets.token_urlsafe(32))
+    _once(folder / "chain_keys", f"k1:{secrets.token_hex(32)}")
+    _once(folder / POSTGRES_PASSWORD, secrets.token_urlsafe(24))
+    for role in SCHEMAS:
+        _once(folder / password_file(role), secrets.token_urlsafe(24))
+    if not (folder / SIGNING_KEY).exists():
+        private, public = tokens.generate_keys()
+        _once(folder / JWKS, json.dumps(public))
+        _once(folder / SIGNING_KEY, json.dumps(private))
+
+
+def password_file(role: str) -> str:
+    """The name of the file that holds a service role's password."""
+    return f"{role}_password"
+
+
+def read(folder: Path, name: str) -> str:
+    """One secret."""
+    return (folder / name).read_text().strip()
+
+
+def write(folder: Path, name: str, value: str) -> None:
+    """Set one secret."""
+    path = folder / name
+    path.touch(mode=0o600)
+    path.write_text(value)
+
+
+def _once(path: Path, value: str) -> None:
+    try:
+        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    except FileExistsError:
+        return
+    with os.fdopen(descriptor, "w") as file:
+        file.write(value)

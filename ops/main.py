@@ -1,0 +1,203 @@
+"""The `langsense` command."""
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from dataclasses import asdict
+from enum import StrEnum
+from pathlib import Path
+from types import FrameType
+from typing import Annotated, NoReturn
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from ops import development_secrets, migrate, parked, places, proof, up
+from ops.demo import report
+from ops.demo.run import run as run_demo
+from ops.infrastructure import InfrastructureError
+from ops.places import DEFAULT_DATA
+from shared.contracts.topics import PARKED_SUFFIX
+from shared.errors import LangSenseError
+from shared.lanes import DEFAULT_LANES
+from shared.signing import ChainKeys
+from shared.tokens import Role
+
+app = typer.Typer(
+    name="langsense",
+    help="The money platform behind a real-money gaming product.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+class BrokerChoice(StrEnum):
+    """Which broker `up` starts."""
+
+    WHEEL = "wheel"
+    KAFKA = "kafka"
+    AUTO = "auto"
+
+
+Data = Annotated[Path | None, typer.Option("--data", help="The folder of a platform that `up` runs.")]
+SecretsDir = Annotated[Path, typer.Option("--secrets-dir", envvar="SECRETS_DIR", help="One file a secret.")]
+
+
+@app.command(name="up")
+def up_command(
+    data: Annotated[Path, typer.Option("--data", help="Everything is kept here.")] = DEFAULT_DATA,
+    gateway_port: Annotated[
+        int, typer.Option(envvar="GATEWAY_PORT", min=1, max=65530, help="The door; services take the next five.")
+    ] = 8000,
+    broker: Annotated[BrokerChoice, typer.Option(envvar="BROKER", help="`kafka` needs Java 17.")] = BrokerChoice.WHEEL,
+) -> None:
+    """Run the platform here until Ctrl-C. DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers elsewhere."""
+    console = Console()
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with up.platform(data, gateway_port=gateway_port, broker_kind=broker.value, console=console) as (found, wait):
+            up.welcome(found, console)
+            wait()
+    except KeyboardInterrupt:
+        console.print("stopped")
+    except InfrastructureError as error:
+        _fail(str(error))
+
+
+@app.command()
+def env(data: Data = None) -> None:
+    """Print the running platform's addresses as shell exports: eval "$(langsense env)"."""
+    for name, value in places.find(data).environment().items():
+        typer.echo(f"export {name}='{value}'")
+
+
+@app.command()
+def token(
+    role: Role,
+    user: Annotated[int | None, typer.Option("--user", min=1, help="The player, for role player.")] = None,
+    data: Data = None,
+) -> None:
+    """Print a development token."""
+    if (role is Role.PLAYER) != (user is not None):
+        _fail("--user goes with the role player, and the role player with --user")
+    typer.echo(up.token(places.find(data), role.value, user))
+
+
+@app.command()
+def secrets(secrets_dir: SecretsDir) -> None:
+    """Make the development secrets that are missing in a folder. Production gets its own, under the same names."""
+    development_secrets.ensure(secrets_dir)
+    typer.echo(f"development secrets are in {secrets_dir}")
+
+
+@app.command(name="migrate")
+def migrate_command(
+    secrets_dir: SecretsDir,
+    database_url: Annotated[
+        str, typer.Option(envvar="DATABASE_URL", help="An administrator's; its password may be a secret's file.")
+    ],
+    kafka_bootstrap_servers: Annotated[str, typer.Option(envvar="KAFKA_BOOTSTRAP_SERVERS")],
+    kafka_topic_prefix: Annotated[str, typer.Option(envvar="KAFKA_TOPIC_PREFIX")] = "",
+    lanes: Annotated[int, typer.Option(envvar="LANES", min=1, max=1024)] = DEFAULT_LANES,
+    replication: Annotated[int, typer.Option(envvar="KAFKA_REPLICATION", min=1, max=7)] = 1,
+) -> None:
+    """Bring databases, roles, schemas and topics to what this version needs. Can be repeated."""
+    migrate.databases(migrate.administrator(database_url, secrets_dir), secrets_dir)
+    made = migrate.topics(kafka_bootstrap_servers, prefix=kafka_topic_prefix, lanes=lanes, replication=replication)
+    typer.echo(f"schemas are up to date; {len(made)} topics made")
+
+
+@app.command()
+def demo(
+    duration: Annotated[float, typer.Option(envvar="DURATION", min=1, max=86_400, help="Seconds.")] = 30,
+    players: Annotated[int, typer.Option(envvar="PLAYERS", min=2, max=100_000)] = 200,
+    rate: Annotated[float, typer.Option(envvar="RATE", min=1, max=100_000, help="Requests per second in all.")] = 200,
+    seed: Annotated[int | None, typer.Option(help="The same seed asks for the same.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Figures and proof as JSON.")] = False,
+    data: Data = None,
+) -> None:
+    """Drive a simulated casino on the running platform, then prove that not a cent went astray. Exit 1 if it did."""
+    console = Console(stderr=as_json)
+    result, checks = asyncio.run(
+        run_demo(places.find(data), duration_s=duration, players=players, rate=rate, seed=seed, console=console)
+    )
+    if as_json:
+        typer.echo(json.dumps(report.as_json(result, checks), indent=2))
+    else:
+        report.show(console, result, checks)
+    if not all(check.holds for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(data: Data = None) -> None:
+    """Verify the ledger: conservation, balances, and every row's place in the chain. Exit 1 if anything is wrong."""
+    found = places.find(data)
+    keys = ChainKeys.parse(os.environ.get("CHAIN_KEYS") or development_secrets.read(found.secrets_dir, "chain_keys"))
+
+    async def checks() -> list[proof.Check]:
+        async with proof.snapshot(found.database_urls["wallet"]) as connection:
+            return [
+                await proof.conserved(connection),
+                await proof.folded(connection),
+                await proof.chained(connection, keys),
+            ]
+
+    console = Console()
+    results = asyncio.run(checks())
+    report.show_checks(console, results)
+    if not all(check.holds for check in results):
+        raise typer.Exit(1)
+
+
+parked_app = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)
+app.add_typer(parked_app, name="parked")
+
+
+@parked_app.command(name="list")
+def parked_list(
+    as_json: Annotated[bool, typer.Option("--json", help="With each record's key and value.")] = False,
+    data: Data = None,
+) -> None:
+    """Show what is parked, and why."""
+    found = asyncio.run(parked.listed(places.find(data)))
+    if as_json:
+        typer.echo(json.dumps([asdict(record) for record in found], indent=2))
+        return
+    table = Table("topic", "offset", "code", "reason", "came from", "parked at")
+    for record in found:
+        place = (record.topic, str(record.offset))
+        table.add_row(*place, record.code, record.reason, record.source, record.parked_at)
+    Console().print(table if found else "nothing is parked")
+
+
+@parked_app.command(name="replay")
+def parked_replay(
+    topic: Annotated[str, typer.Argument(help="A topic of parked records, as `parked list` names it.")],
+    offsets: Annotated[list[int] | None, typer.Argument(help="Which; all of them, where none is named.")] = None,
+    data: Data = None,
+) -> None:
+    """Publish parked records again where they came from. What was applied once is not applied again."""
+    count = asyncio.run(parked.replayed(places.find(data), topic, offsets or []))
+    typer.echo(f"{count} records published to {topic.removesuffix(PARKED_SUFFIX)}")
+
+
+def main() -> None:
+    """The entry point: our errors end the command with one line and status 1."""
+    try:
+        app()
+    except LangSenseError as error:
+        _fail(str(error))
+
+
+def _fail(message: str) -> NoReturn:
+    typer.secho(message, fg=typer.colors.RED, err=True)
+    sys.exit(1)
+
+
+def _interrupt(signum: int, frame: FrameType | None) -> None:
+    raise KeyboardInterrupt

@@ -1,0 +1,137 @@
+"""A whole platform, started as a user starts it."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil  # type: ignore[import-untyped]
+
+from ops.infrastructure import InfrastructureError, free_port
+from ops.infrastructure.processes import check_port
+
+LANGSENSE = Path(sys.executable).parent / "langsense"
+SERVICES = 6
+READY_WITHIN_S = 150
+STOPPED_WITHIN_S = 90
+
+
+@dataclass
+class Platform:
+    """A running `langsense up`, with what it has printed so far."""
+
+    data: Path
+    gateway_port: int
+    process: subprocess.Popen[str]
+    output: Path
+
+    def printed(self) -> str:
+        """Everything that `up` has printed."""
+        return self.output.read_text()
+
+    def run(self, *arguments: str, timeout: float = 120) -> subprocess.CompletedProcess[str]:
+        """A `langsense` command on this platform."""
+        return langsense(*arguments, "--data", str(self.data), timeout=timeout)
+
+    def environment(self) -> dict[str, str]:
+        """What `langsense env` exports."""
+        exports = self.run("env").stdout.splitlines()
+        pairs = (line.removeprefix("export ").split("=", 1) for line in exports)
+        return {name: value.strip("'") for name, value in pairs}
+
+    def interrupt(self) -> int:
+        """Ctrl-C; returns the exit status."""
+        self.process.send_signal(signal.SIGINT)
+        return self.process.wait(STOPPED_WITHIN_S)
+
+
+def langsense(
+    *arguments: str, timeout: float = 120, env: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run the command as a user would, with a wide terminal and none of this process's settings for it."""
+    return subprocess.run(
+        [LANGSENSE, *arguments], capture_output=True, text=True, timeout=timeout, check=False, env=clean(env or {})
+    )
+
+
+def clean(extra: Mapping[str, str]) -> dict[str, str]:
+    """The environment without what would point a command at another platform."""
+    ours = ("GATEWAY_", "KAFKA_", "DATABASE_", "WALLET_", "SECRETS_DIR", "BROKER", "DURATION", "PLAYERS", "RATE")
+    return {
+        **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
+        "COLUMNS": "200",
+        **extra,
+    }
+
+
+def shell(script: str, platform: Platform) -> str:
+    """Run what the platform's output or a page of ours says, as it stands."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", script],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env=clean(platform.environment()),
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def door() -> int:
+    """A port for a gateway that has five free ones behind it."""
+    for _ in range(100):
+        first = free_port()
+        try:
+            for port in range(first, first + SERVICES):
+                check_port(port)
+        except InfrastructureError:
+            continue
+        return first
+    raise AssertionError("found no six free ports in a row")
+
+
+@contextmanager
+def running(data: Path, *, broker: str = "wheel", port: int | None = None) -> Iterator[Platform]:
+    """A platform that is ready, for the length of the block."""
+    port = port or door()
+    output = data.with_suffix(".out")
+    with output.open("w") as file:
+        process = subprocess.Popen(
+            [LANGSENSE, "up", "--data", str(data), "--gateway-port", str(port), "--broker", broker],
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env=clean({}),
+            start_new_session=True,
+        )
+    platform = Platform(data, port, process, output)
+    try:
+        deadline = time.monotonic() + READY_WITHIN_S
+        while "Ctrl-C stops everything" not in platform.printed():
+            assert process.poll() is None, platform.printed()
+            assert time.monotonic() < deadline, platform.printed()
+            time.sleep(0.1)
+        yield platform
+    finally:
+        if process.poll() is None:
+            platform.interrupt()
+
+
+def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """All processes that a platform runs."""
+    found: list[psutil.Process] = psutil.Process(process.pid).children(recursive=True)
+    return found
+
+
+def listens(port: int) -> bool:
+    """Whether anybody accepts connections on a port."""
+    with socket.socket() as probe:
+        probe.settimeout(1)
+        return probe.connect_ex(("127.0.0.1", port)) == 0
