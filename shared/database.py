@@ -16,7 +16,7 @@ CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 5
 STATEMENT_TIMEOUT_S = 30
 # A process that stands still, or that the network lost, gives back the locks of its open transaction after this.
-IDLE_IN_TRANSACTION_TIMEOUT_S = 15
+IDLE_IN_TRANSACTION_TIMEOUT_S = 10
 
 # What a retry can mend: the server is gone, going, full or starting, or it chose this transaction as a victim.
 _TRANSIENT = (
@@ -78,6 +78,9 @@ def unavailable_is_transient() -> Iterator[None]:
     except DBAPIError as error:
         if error.connection_invalidated or is_transient(error):
             raise DatabaseUnavailable("the database does not answer; the call can be repeated") from error
+        # PostgreSQL's detail of a row that it refuses is that row, and errors go to the log.
+        if error.orig is not None and isinstance(error.orig.__cause__, asyncpg.PostgresError):
+            error.orig.__cause__.detail = None
         raise
     except _TRANSIENT as error:
         raise DatabaseUnavailable("the database does not answer; the call can be repeated") from error

@@ -40,7 +40,8 @@ class Consumer(AIOKafkaConsumer):  # type: ignore[misc]  # aiokafka has no types
         """Back to what was acknowledged, so that nothing is passed over."""
         if self._group_id is not None:
             committed = await self.seek_to_committed()
-            await self.seek_to_beginning(*(place for place, offset in committed.items() if not offset))
+            if untouched := [place for place, offset in committed.items() if not offset]:
+                await self.seek_to_beginning(*untouched)
 
     async def _one_by_one(self, max_records: int) -> Fetched:
         found: Fetched = defaultdict(list)

@@ -30,7 +30,7 @@ async def killed_ten_times(
         wallet.start()
         await wallet.until_ready()
         for moment in [BEFORE_IT_WRITES, AFTER_IT_WROTE_ROWS, *[WHEREVER_IT_IS] * 3] * 2:
-            await books.until_more(draw.randrange(10, 150))
+            await books.until_more(draw.randrange(5, 60))
             if moment is WHEREVER_IT_IS:
                 wallet.kill()
             else:

@@ -149,14 +149,13 @@ async def test_postgresql_is_stopped_and_killed(platform: Platform) -> None:
     await platform.until_figures_agree()
 
 
-async def test_the_broker_is_stopped_and_killed(platform: Platform) -> None:
-    kafka = platform.kafka
+@pytest.mark.parametrize("how", ["kill", pytest.param("stop", marks=pytest.mark.slow)])
+async def test_the_broker_is_ended_and_started(platform: Platform, how: str) -> None:
     async with platform.players.playing():
         await platform.books.until_more(50)
-        for end in (kafka.stop, kafka.kill):
-            await asyncio.to_thread(end)
-            await asyncio.to_thread(kafka.start)
-            await platform.until_it_goes_on()
+        await asyncio.to_thread(platform.kafka.kill if how == "kill" else platform.kafka.stop)
+        await asyncio.to_thread(platform.kafka.start)
+        await platform.until_it_goes_on()
     await platform.books.until_all_decided(platform.players)
     await platform.books.verify(platform.players)
     await platform.until_figures_agree()

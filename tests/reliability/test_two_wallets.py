@@ -19,7 +19,7 @@ async def test_lanes_that_move_to_and_fro(kafka: BrokerOptions, books: Books, se
     async with players.playing():
         steady.start()
         await books.until_more(50)
-        for _ in range(3):
+        for _ in range(2):
             guest.start()
             await guest.until_ready()
             await books.until_more_on_every_lane()

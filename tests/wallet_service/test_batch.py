@@ -87,6 +87,12 @@ class TestOneState:
             "posted"
         ]
 
+    def test_a_refusal_makes_no_account(self) -> None:
+        wallet = MemoryWallet()
+        wallet.take([command(Kind.GAME_BET), command(Kind.WITHDRAWAL_CAPTURE), command(Kind.BET_ROLLBACK)])
+        assert wallet.accounts == {}
+        assert not wallet.house
+
     def test_a_rollback_of_a_refused_bet_finds_nothing(self) -> None:
         wallet = MemoryWallet()
         wallet.one(command(Kind.GAME_BET))

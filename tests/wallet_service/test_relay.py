@@ -311,6 +311,23 @@ class TestCatchingUp:
         await relay.committed(ledger.decide(1))
         assert topic.positions[LANE] == up_to(10)
 
+    async def test_what_it_reads_just_when_it_is_committed_is_sent_by_one_of_the_two(
+        self, relay: Relay, topic: Topic, ledger: Ledger
+    ) -> None:
+        handed_over: list[asyncio.Task[None]] = []
+        reads = iter(range(100))
+
+        def commit_before_the_second_look() -> None:
+            if next(reads) == 1:
+                handed_over.append(asyncio.ensure_future(relay.committed(ledger.decide(2))))
+
+        ledger.before_read = commit_before_the_second_look
+        ledger.decide(3)
+        ledger.idle_s = 10
+        await until_published(ledger, 5)
+        assert len(handed_over) == 1
+        assert topic.positions[LANE] == up_to(5)
+
     async def test_a_database_that_is_away_is_waited_for(self, relay: Relay, topic: Topic, ledger: Ledger) -> None:
         ledger.decide(3)
         ledger.idle_s, ledger.away = 10, True

@@ -2,6 +2,7 @@
 
 import asyncio
 import random
+import traceback
 from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
@@ -14,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database as databases
 from shared.contracts.kinds import Account, Kind, Status
+from shared.errors import DatabaseUnavailable
 from shared.signing import GENESIS, ChainKeys
 from tests.support import LANES, Database, as_administrator, eventually
 from tests.wallet_service.support import CHAIN_KEYS, MemoryWallet, command
@@ -107,6 +109,45 @@ async def test_batches_are_loaded_and_kept_as_the_wallet_in_memory_does(engine: 
         assert {HouseKey(*row[:3]): row[3] for row in house} == memory.house
 
 
+async def test_what_one_batch_left_the_next_one_finds(engine: AsyncEngine) -> None:
+    memory = MemoryWallet(KEYS)
+    outcomes = []
+    for kind, amount, reference, round_id in (
+        (Kind.DEPOSIT, 10_000, None, None),
+        (Kind.WITHDRAWAL_HOLD, 1000, "p-1", None),
+        (Kind.WITHDRAWAL_CAPTURE, 400, "p-1", None),
+        (Kind.WITHDRAWAL_CAPTURE, 601, "p-1", None),
+        (Kind.WITHDRAWAL_RELEASE, 600, "p-1", None),
+        (Kind.WITHDRAWAL_RELEASE, 1, "p-1", None),
+        (Kind.GAME_BET, 300, "g", "r1"),
+        (Kind.GAME_BET, 200, "g", "r1"),
+        (Kind.GAME_BET, 100, "g", "r2"),
+        (Kind.GAME_BET, 100, "g", None),
+        (Kind.GAME_PAYOUT, 50, "g", "r1"),
+        (Kind.BET_ROLLBACK, 501, "g", "r1"),
+        (Kind.BET_ROLLBACK, 450, "g", "r1"),
+        (Kind.BET_ROLLBACK, 51, "g", "r1"),
+        (Kind.BET_ROLLBACK, 50, "g", "r1"),
+        (Kind.BET_ROLLBACK, 1, "g", "r1"),
+        (Kind.GAME_BET, 1, "g", "r1"),
+        (Kind.GAME_PAYOUT, 1, "g", "r1"),
+        (Kind.GAME_PAYOUT, 1, "g", "r2"),
+        (Kind.PAYOUT_ROLLBACK, 51, "g", "r1"),
+        (Kind.PAYOUT_ROLLBACK, 1, "g", None),
+        (Kind.GAME_PAYOUT, 1, "g", None),
+    ):
+        each = command(kind, amount, reference_id=reference, round_id=round_id)
+        (answer,) = await take(engine, [Placed(0, each)], beside=memory)
+        outcomes.append(answer.row.content.reason)
+    assert outcomes == [
+        *(None, None, None, "HOLD_EXCEEDED", None, "HOLD_CLOSED"),
+        *(None, None, None, None, None),
+        *("ROLLBACK_EXCEEDS_ORIGINAL", None, "ROLLBACK_EXCEEDS_ORIGINAL", None, "ALREADY_ROLLED_BACK"),
+        *("ROUND_CANCELLED", "ROUND_CANCELLED", None),
+        *("ROLLBACK_EXCEEDS_ORIGINAL", "ORIGINAL_NOT_SEEN", "ROUND_CANCELLED"),
+    ]
+
+
 async def test_a_row_that_is_full_comes_back_as_it_was_written(engine: AsyncEngine, reads: Reads) -> None:
     each = command(
         Kind.WITHDRAWAL,
@@ -190,8 +231,10 @@ async def test_a_save_of_everything_is_kept(engine: AsyncEngine, database: Datab
 
 async def test_a_save_that_fails_anywhere_leaves_nothing_behind(engine: AsyncEngine, database: Database) -> None:
     for part in ("rows", "accounts", "house accounts", "holds", "cancellations", "lanes"):
-        with pytest.raises(IntegrityError):
+        with pytest.raises(IntegrityError) as caught:
             await _save(engine, _spoiled(part))
+        # Errors go to the log; what players wrote does not.
+        assert "stripe" not in "".join(traceback.format_exception(caught.value))
         assert await contents(database) == {table: [] for table in TABLES}, part
 
 
@@ -259,6 +302,22 @@ class TestTheLaneIsLocked:
         async with databases.reading(engine) as connection:
             timeout = await connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
         assert timeout == f"{databases.IDLE_IN_TRANSACTION_TIMEOUT_S}s"
+
+    async def test_an_owner_that_stood_still_for_too_long_is_to_try_again(
+        self, engine: AsyncEngine, database: Database
+    ) -> None:
+        async def let_go() -> bool:
+            owners = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'"
+            return not await as_administrator(database, owners)
+
+        async def stand_still() -> None:
+            async with databases.transaction(engine) as connection:
+                await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
+                await eventually(let_go)
+                await repository.load(connection, needs([Placed(0, command(Kind.DEPOSIT))]))
+
+        with pytest.raises(DatabaseUnavailable):
+            await stand_still()
 
 
 async def _somebody_waits(database: Database) -> bool:

@@ -1,5 +1,6 @@
 """`wallet.commands.v1` in: load → decide → save, a batch of lanes at a time; then events, replies, and the parked."""
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -34,6 +35,8 @@ log = logs.get(__name__)
 
 # One delivery of a batch tries this often, a few seconds in all; then the batch is rewound and comes again.
 ATTEMPTS = 6
+# Below this a second transaction's round trips cost more than they hide.
+TWO_TRANSACTIONS_FROM = 200
 
 
 class Received(NamedTuple):
@@ -52,6 +55,7 @@ class Refusal(NamedTuple):
 
 
 Answers = list[tuple[Received, Answer]]
+Decided = tuple[Answers, list[Refusal]]
 
 
 class Uncommandable(PermanentError):
@@ -90,8 +94,8 @@ class Commands:
         received, refusals = self._read(records)
         next_offset = {record.partition: record.offset + 1 for record in records}
         answers: Answers = []
-        if received:
-            answers, unforeseen = await self._decide_or_split(received, next_offset)
+        for decided, unforeseen in await self._decide_all(received, next_offset):
+            answers += decided
             refusals += unforeseen
         await self._answer(answers, refusals)
         for refusal in refusals:
@@ -114,9 +118,19 @@ class Commands:
                 received.append(Received(record, command))
         return received, refusals
 
-    async def _decide_or_split(
-        self, received: Sequence[Received], next_offset: Mapping[int, int]
-    ) -> tuple[Answers, list[Refusal]]:
+    async def _decide_all(self, received: Sequence[Received], next_offset: Mapping[int, int]) -> Sequence[Decided]:
+        """Decide a batch: a large one as two transactions over lanes of their own, so that one decides while the
+        database works on the other. Both have ended when this returns or raises.
+        """
+        ends = await asyncio.gather(
+            *(self._decide_or_split(part, next_offset) for part in _parts(received)), return_exceptions=True
+        )
+        for end in ends:
+            if isinstance(end, BaseException):
+                raise end
+        return [end for end in ends if not isinstance(end, BaseException)]
+
+    async def _decide_or_split(self, received: Sequence[Received], next_offset: Mapping[int, int]) -> Decided:
         """Decide all in one transaction; where that fails for good, halve until the one that fails is alone."""
         try:
             return await delivery.with_retries(
@@ -139,9 +153,7 @@ class Commands:
             more_answers, more_refusals = await self._decide_or_split(received[half:], next_offset)
             return answers + more_answers, refusals + more_refusals
 
-    async def _decide(
-        self, received: Sequence[Received], next_offset: Mapping[int, int]
-    ) -> tuple[Answers, list[Refusal]]:
+    async def _decide(self, received: Sequence[Received], next_offset: Mapping[int, int]) -> Decided:
         placed = [Placed(record.partition, command) for record, command in received]
         answers: Answers = []
         refusals: list[Refusal] = []
@@ -194,6 +206,26 @@ class Commands:
     def _can_be_told(self, refusal: Refusal) -> bool:
         """Whether the sender learns of it by a reply: a reused id is the sender's to mend, and needs no operator."""
         return isinstance(refusal.error, CommandIdReused) and self._reply_to(refusal.record) is not None
+
+
+def _parts(received: Sequence[Received]) -> Sequence[Sequence[Received]]:
+    """A small batch whole; a large one in two, a lane's commands in one of them and in their order."""
+    if not received:
+        return ()
+    if len(received) < TWO_TRANSACTIONS_FROM:
+        return (received,)
+    sizes = Counter(item.record.partition for item in received)
+    first: set[int] = set()
+    filled = 0
+    for lane, count in sizes.most_common():
+        if filled + count <= len(received) // 2:
+            first.add(lane)
+            filled += count
+    parts = (
+        [item for item in received if item.record.partition in first],
+        [item for item in received if item.record.partition not in first],
+    )
+    return [part for part in parts if part]
 
 
 def _reply(to: ReplyTo, record: ConsumerRecord, command: Command, body: bytes) -> Record:
