@@ -14,9 +14,30 @@ from ops.infrastructure.postgres import wheel_programs
 PGBENCH_CLIENTS = 16
 _TPS = re.compile(r"^tps = ([0-9.]+)", re.MULTILINE)
 
-# The journal row, the player's account, the house account and the lane of one bet, in one statement and one
-# transaction: the fewest round trips that a transaction per command can have.
-_ONE_COMMAND = r"""
+# The lane, the player's account, the journal row and the house account of one bet, statement after statement in one
+# transaction, as a service writes them that takes one command at a time.
+STATEMENTS = r"""
+\set user random(1, 10000)
+\set lane mod(:user, 12)
+\set amount random(1, 5000)
+BEGIN;
+UPDATE lanes SET position = position + 1, head = sha256(head), decided_at = now() WHERE lane = :lane
+    RETURNING position, encode(head, 'hex') AS head \gset
+INSERT INTO accounts AS a (lane, user_id, currency, cash, reserved)
+    VALUES (:lane, :user, 'USD', -(:amount)::bigint, 0)
+    ON CONFLICT (lane, user_id, currency) DO UPDATE SET cash = a.cash + excluded.cash RETURNING cash \gset
+INSERT INTO transactions (lane, position, id, kind, status, user_id, amount, currency, debit, credit, reference_id,
+    round_id, cash_after, reserved_after, occurred_at, created_at, key_id, checksum)
+    VALUES (:lane, :position, gen_random_uuid(), 'GAME_BET', 'posted', :user, :amount, 'USD', 'cash', 'revenue',
+    'game-' || (:user)::bigint, 'r-' || (:amount)::bigint, :cash, 0, now(), now(), 'k1', decode(:head, 'hex'));
+INSERT INTO house_accounts AS h (lane, account, currency, balance)
+    VALUES (:lane, 'revenue', 'USD', (:amount)::bigint)
+    ON CONFLICT (lane, account, currency) DO UPDATE SET balance = h.balance + excluded.balance;
+COMMIT;
+"""
+
+# The same rows in one statement: the fewest round trips that a transaction per command can have.
+ONE_STATEMENT = r"""
 \set user random(1, 10000)
 \set lane mod(:user, 12)
 \set amount random(1, 5000)
@@ -40,19 +61,17 @@ FROM l, a;
 """
 
 
-def pgbench(dsn: str, seconds: int) -> float:
+def pgbench(dsn: str, command: str, seconds: int) -> float:
     """Commands per second of pgbench with prepared statements, from PGBENCH_CLIENTS clients."""
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder, "command.sql")
-        script.write_text(_ONE_COMMAND)
-        command = [
-            str(wheel_programs() / "pgbench"),
-            "--no-vacuum",
-            "--protocol=prepared",
-            f"--client={PGBENCH_CLIENTS}",
-        ]
+        script.write_text(command)
+        options = ["--no-vacuum", "--protocol=prepared", f"--client={PGBENCH_CLIENTS}", "--jobs=2"]
         run = subprocess.run(
-            [*command, "--jobs=2", f"--time={seconds}", f"--file={script}", f"{dsn}?options=-csearch_path%3Dwallet"],
+            [
+                *(str(wheel_programs() / "pgbench"), *options, f"--time={seconds}", f"--file={script}"),
+                f"{dsn}?options=-csearch_path%3Dwallet",
+            ],
             capture_output=True,
             text=True,
             check=False,
