@@ -57,7 +57,9 @@ def up_command(
 ) -> None:
     """Run the platform here until Ctrl-C. DATABASE_URL and KAFKA_BOOTSTRAP_SERVERS name servers elsewhere."""
     console = Console()
-    signal.signal(signal.SIGTERM, _interrupt)
+    # Said for SIGINT too: a shell starts what runs in the background with it ignored.
+    for ending in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(ending, _interrupt)
     try:
         with up.platform(data, gateway_port=gateway_port, broker_kind=broker.value, console=console) as (found, wait):
             up.welcome(found, console)

@@ -185,7 +185,7 @@ def _broker(stack: ExitStack, data: Path, kind: BrokerKind, console: Console) ->
     label = f"{server.kind} {server.version}"
     console.print(f"[green]✓[/] broker: {label} at {server.bootstrap_servers}")
     # The wheel's broker looks for records only when a fetch's time is over.
-    fetch_max_wait_ms = 100 if server.kind == "kafka" else 10
+    fetch_max_wait_ms = 100 if server.kind == "kafka" else 20
     return _Cluster(server.bootstrap_servers, server.idempotent_producer, fetch_max_wait_ms, label)
 
 

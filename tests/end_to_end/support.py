@@ -14,7 +14,7 @@ from pathlib import Path
 import psutil  # type: ignore[import-untyped]
 
 from ops.infrastructure import InfrastructureError, free_port
-from ops.infrastructure.processes import check_port
+from ops.infrastructure.processes import check_port, dismiss, start_watchdog
 
 LANGSENSE = Path(sys.executable).parent / "langsense"
 SERVICES = 6
@@ -112,6 +112,8 @@ def running(data: Path, *, broker: str = "wheel", port: int | None = None) -> It
             start_new_session=True,
         )
     platform = Platform(data, port, process, output)
+    # A test run that is killed takes its platform along.
+    watchdog = start_watchdog(["kill", "-TERM", str(process.pid)])
     try:
         deadline = time.monotonic() + READY_WITHIN_S
         while "Ctrl-C stops everything" not in platform.printed():
@@ -122,6 +124,7 @@ def running(data: Path, *, broker: str = "wheel", port: int | None = None) -> It
     finally:
         if process.poll() is None:
             platform.interrupt()
+        dismiss(watchdog)
 
 
 def descendants(process: subprocess.Popen[str]) -> list[psutil.Process]:
