@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= .langsense
 
-.PHONY: help up demo test test-all lint bench chaos lock clean
+.PHONY: help up demo test quick lint bench chaos lock clean
 
 help: ## What there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -23,10 +23,10 @@ up: $(VENV)/ready ## Run the platform here until Ctrl-C (GATEWAY_PORT=8000 BROKE
 demo: $(VENV)/ready ## Drive the running platform, then prove it (DURATION=30 PLAYERS=200 RATE=200)
 	@$(BIN)/langsense demo --data $(DATA)
 
-test: $(VENV)/ready ## Every test but the slow ones; real Kafka where Docker or Java 17 is there
-	@$(BIN)/python -m pytest -m "not slow"
+test: $(VENV)/ready ## Every test; real Kafka where Docker or Java 17 is there
+	@$(BIN)/python -m pytest -m "slow or not slow"
 
-test-all: $(VENV)/ready ## Every test
+quick: $(VENV)/ready ## Every test but the slow ones, in a few minutes
 	@$(BIN)/python -m pytest
 
 lint: $(VENV)/ready ## Style, types, architecture
@@ -39,7 +39,7 @@ bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts; results in b
 	@$(BIN)/python -m bench.wallet
 
 chaos: $(VENV)/ready ## The reliability tests, slow ones included
-	@$(BIN)/python -m pytest tests/reliability
+	@$(BIN)/python -m pytest -m "slow or not slow" tests/reliability
 
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 

@@ -58,7 +58,7 @@ def provision(admin_dsn: str, passwords: Mapping[str, str]) -> None:
             raise ConfigurationError(f"there is no service role {role}; the roles are {', '.join(SCHEMAS)}")
         if not password or not password.isascii() or not password.isprintable():
             raise ConfigurationError(f"the password of {role} must be printable ASCII, and not empty")
-    asyncio.run(_provision(admin_dsn, passwords))
+    asyncio.run(grant(admin_dsn, passwords))
     for service in passwords:
         migrations.upgrade(service, admin_dsn)
 
@@ -87,7 +87,8 @@ async def _create_database(admin_dsn: str) -> bool:
         await engine.dispose()
 
 
-async def _provision(admin_dsn: str, passwords: Mapping[str, str]) -> None:
+async def grant(admin_dsn: str, passwords: Mapping[str, str]) -> None:
+    """Make roles and schemas, and say who may enter what; no tables."""
     engine = database.create_engine(admin_dsn, application=_APPLICATION, schema="public")
     try:
         async with database.transaction(engine) as connection:

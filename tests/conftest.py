@@ -17,7 +17,7 @@ from shared import broker
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.topics import TOPICS
 from shared.testing import FakeLedger
-from tests.support import LANES, Database, drop_database, outside_the_loop, prefer_containers
+from tests.support import LANES, Database, copy_database, drop_database, outside_the_loop, prefer_containers
 
 SERVERS = pytest.StashKey[list[str]]()
 
@@ -74,17 +74,31 @@ def role_passwords() -> dict[str, str]:
     return {role: secrets.token_urlsafe(16) for role in provision.SCHEMAS}
 
 
+@pytest.fixture(scope="session")
+def template(postgres_server: Postgres, role_passwords: dict[str, str]) -> str:
+    """A database as `langsense migrate` makes it, for the tests' own to be copied from."""
+    name = f"template_{secrets.token_hex(6)}"
+
+    def make() -> None:
+        provision.create_database(postgres_server.dsn(name))
+        provision.provision(postgres_server.dsn(name), role_passwords)
+
+    outside_the_loop(make)
+    return name
+
+
 @pytest.fixture
-def database(postgres_server: Postgres, role_passwords: dict[str, str]) -> Iterator[Database]:
-    """A fresh database, made by what `langsense migrate` does."""
+def database(postgres_server: Postgres, role_passwords: dict[str, str], template: str) -> Iterator[Database]:
+    """A fresh database, as `langsense migrate` makes it."""
     name = f"test_{secrets.token_hex(6)}"
     admin_dsn = postgres_server.dsn(name)
 
-    def make() -> None:
-        provision.create_database(admin_dsn)
-        provision.provision(admin_dsn, role_passwords)
+    async def make() -> None:
+        await copy_database(postgres_server, template, name)
+        # What belongs to the database itself is not copied: its grants and its search path.
+        await provision.grant(admin_dsn, role_passwords)
 
-    outside_the_loop(make)
+    outside_the_loop(lambda: asyncio.run(make()))
     yield Database(admin_dsn, role_passwords)
     outside_the_loop(lambda: asyncio.run(drop_database(postgres_server, name)))
 

@@ -67,6 +67,15 @@ def outside_the_loop(call: Callable[[], T]) -> T:
         return thread.submit(call).result()
 
 
+async def copy_database(server: Postgres, template: str, name: str) -> None:
+    """Make a database as another one is."""
+    connection = await asyncpg.connect(server.dsn())
+    try:
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+    finally:
+        await connection.close()
+
+
 async def drop_database(server: Postgres, name: str) -> None:
     """Drop a database, whoever is still connected to it."""
     connection = await asyncpg.connect(server.dsn())

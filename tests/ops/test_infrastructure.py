@@ -50,6 +50,9 @@ MAKERS: dict[str, Make] = {
 
 TOPIC = "kept"
 
+needs_java = pytest.mark.skipif(brokers.java_17_or_newer() is None, reason="needs Java 17 or newer")
+ALL_KINDS = ["postgres", "wheel", pytest.param("kafka", marks=[pytest.mark.slow, needs_java])]
+
 
 def sql(server: Postgres, statement: str, password: str | None = None) -> str:
     """What psql answers. Raises CalledProcessError."""
@@ -262,6 +265,8 @@ def test_a_lost_password_is_missed_before_anything_starts(tmp_path: Path) -> Non
 # Brokers
 
 
+@needs_java
+@pytest.mark.slow
 @pytest.mark.integration
 def test_kafka_keeps_its_records_through_a_stop_and_a_kill(tmp_path: Path) -> None:
     server = broker_server("kafka", tmp_path)
@@ -378,7 +383,7 @@ def test_jars_are_fetched_once_and_a_quicker_run_is_no_harm(tmp_path: Path, monk
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_two_beside_each_other_do_not_meet(kind: str, tmp_path: Path, closing_all: list[Server]) -> None:
     closing_all += [MAKERS[kind](tmp_path / name, None) for name in ("one", "other")]
     one, other = (server.start() for server in closing_all)
@@ -453,7 +458,7 @@ def killed_parent(kind: str, folder: Path, how: Literal["docker", "process"]) ->
 
 
 @pytest.mark.integration
-@pytest.mark.parametrize("kind", MAKERS)
+@pytest.mark.parametrize("kind", ALL_KINDS)
 def test_a_killed_parent_takes_its_server_along(kind: str, tmp_path: Path) -> None:
     _, children = killed_parent(kind, tmp_path, "process")
     assert len(children) >= 2  # the server and its watchdog
@@ -499,6 +504,7 @@ def test_postgres_in_a_container_keeps_its_data_until_it_is_closed(tmp_path: Pat
     assert not exists(server.box.name)
 
 
+@pytest.mark.slow
 @needs_docker
 @pytest.mark.integration
 def test_kafka_in_a_container_keeps_its_records_until_it_is_closed(tmp_path: Path) -> None:

@@ -29,6 +29,7 @@ async def test_lanes_that_move_to_and_fro(kafka: BrokerOptions, books: Books, se
     await books.verify(players)
 
 
+@pytest.mark.slow
 async def test_a_wallet_that_stood_still_in_mid_batch_and_comes_back(
     engine: AsyncEngine, database: Database, kafka: BrokerOptions, books: Books, service: Callable[..., Service]
 ) -> None:
