@@ -161,6 +161,7 @@ async def test_the_broker_is_ended_and_started(platform: Platform, how: str) -> 
     await platform.until_figures_agree()
 
 
+@pytest.mark.slow
 async def test_the_wallet_dies_after_a_commit_that_it_could_not_publish(platform: Platform) -> None:
     async with platform.players.playing():
         await platform.books.until_more(50)
