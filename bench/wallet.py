@@ -204,6 +204,8 @@ def _start_wallet(bench: Bench, admin_dsn: str, options: BrokerOptions) -> Child
         "WALLET_DATABASE_URL": provision.service_dsn(admin_dsn, "wallet_service", bench.password),
         "WALLET_BATCH_RECORDS": str(BATCH_RECORDS),
         "CHAIN_KEYS": f"k1:{secrets.token_hex(32)}",
+        "CHECKPOINT_KEYS": f"s1:{secrets.token_hex(32)}",
+        "CHECKPOINT_SINK": (bench.folder / "checkpoints" / options.topic_prefix).as_uri(),
         "LOG_LEVEL": "WARNING",
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", "wallet_service.app:create_app", "--host", "127.0.0.1"]

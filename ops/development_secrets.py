@@ -21,6 +21,7 @@ def ensure(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     _once(folder / "internal_api_token", secrets.token_urlsafe(32))
     _once(folder / "chain_keys", f"k1:{secrets.token_hex(32)}")
+    _once(folder / "checkpoint_keys", f"s1:{secrets.token_hex(32)}")
     _once(folder / POSTGRES_PASSWORD, secrets.token_urlsafe(24))
     for role in SCHEMAS:
         _once(folder / password_file(role), secrets.token_urlsafe(24))

@@ -31,6 +31,7 @@ class Places:
     kafka_idempotent_producer: bool = True
     kafka_fetch_max_wait_ms: int = 100
     lanes: int = 12
+    checkpoint_sink: str = ""
     broker: str = "external"
 
     def environment(self) -> dict[str, str]:
@@ -43,6 +44,7 @@ class Places:
             "KAFKA_FETCH_MAX_WAIT_MS": str(self.kafka_fetch_max_wait_ms),
             "LANES": str(self.lanes),
             "SECRETS_DIR": str(self.secrets_dir),
+            "CHECKPOINT_SINK": self.checkpoint_sink,
         }
         for service, url in self.service_urls.items():
             variables[f"{service.upper()}_SERVICE_URL"] = url
@@ -102,4 +104,5 @@ def _from_environment() -> Places:
         kafka_idempotent_producer=os.environ.get("KAFKA_IDEMPOTENT_PRODUCER", "true").lower() == "true",
         kafka_fetch_max_wait_ms=int(os.environ.get("KAFKA_FETCH_MAX_WAIT_MS", "100")),
         lanes=int(os.environ.get("LANES", "12")),
+        checkpoint_sink=os.environ.get("CHECKPOINT_SINK", ""),
     )

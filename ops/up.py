@@ -28,6 +28,8 @@ READY_WITHIN_S = 90.0
 RESTARTS_PER_MINUTE = 5
 GATEWAY_STOPS_WITHIN_S = 20.0
 DATABASE = "langsense"
+# Beside the tables, so it proves less than a folder that is somebody else's.
+CHECKPOINTS = "checkpoints"
 
 # The gateway stops first and the wallet after it, so that what the gateway took is still decided.
 APPLICATIONS = {
@@ -84,6 +86,7 @@ def platform(
             database_urls={name: development_secrets.read(secrets_dir, f"{name}_database_url") for name in SERVICES},
             kafka_idempotent_producer=cluster.idempotent_producer,
             kafka_fetch_max_wait_ms=cluster.fetch_max_wait_ms,
+            checkpoint_sink=(data / CHECKPOINTS).as_uri(),
             broker=cluster.label,
         )
         services: dict[str, Service] = {}

@@ -17,6 +17,9 @@
         ├── BrokerUnavailable       Kafka does not answer within the bound
         ├── DatabaseUnavailable     PostgreSQL does not answer within the bound
         ├── ServiceUnavailable      another service does not answer within the bound
+        ├── SinkUnavailable         the place for checkpoints outside the database cannot be read or written
+        ├── KeysUnavailable         the place that the keys come from does not answer, or has none
+        ├── NotSealedYet            a decision's checkpoint has not been made yet
         └── RateLimited             too many requests; says when to come back
 
 A business refusal (no funds, a limit reached) is a decision, not an error.
@@ -150,6 +153,28 @@ class ServiceUnavailable(TransientError):
     """Another service does not answer within the bound."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class SinkUnavailable(TransientError):
+    """The place for checkpoints outside the database cannot be read or written."""
+
+    code = "SINK_UNAVAILABLE"
+
+
+class KeysUnavailable(TransientError):
+    """The place that the keys come from does not answer, or has none."""
+
+    code = "KEYS_UNAVAILABLE"
+
+
+class NotSealedYet(TransientError):
+    """The decision is there, and its checkpoint has not been made yet."""
+
+    code = "NOT_SEALED_YET"
+
+    def __init__(self, retry_after_s: int) -> None:
+        self.retry_after_s = retry_after_s
+        super().__init__(f"this transaction is not under a checkpoint yet; try again in {retry_after_s} s")
 
 
 class RateLimited(TransientError):

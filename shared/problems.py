@@ -27,6 +27,7 @@ STATUS: Mapping[type[errors.LangSenseError], HTTPStatus] = {
     errors.Forbidden: HTTPStatus.FORBIDDEN,
     errors.TooLarge: HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
     errors.RateLimited: HTTPStatus.TOO_MANY_REQUESTS,
+    errors.NotSealedYet: HTTPStatus.CONFLICT,
     errors.TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     errors.LangSenseError: HTTPStatus.INTERNAL_SERVER_ERROR,
 }
@@ -79,8 +80,8 @@ def validation_failed(findings: list[FieldError]) -> Problem:
 
 async def _on_ours(request: Request, error: Exception) -> Response:
     assert isinstance(error, errors.LangSenseError)
-    # Who comes too often must not fill the log as well.
-    if isinstance(error, errors.TransientError) and not isinstance(error, errors.RateLimited):
+    # Who comes too often, or too early, must not fill the log as well.
+    if isinstance(error, errors.TransientError) and not isinstance(error, errors.RateLimited | errors.NotSealedYet):
         log.warning("request_refused_for_now", path=request.url.path, code=error.code, error=str(error))
     return of(error)
 

@@ -9,18 +9,27 @@ empty, so two different rows never have the same content. Anyone who holds the k
 The first row of a lane has 32 zero bytes as its previous checksum.
 """
 
-import hmac
 from collections.abc import Mapping
 from datetime import datetime
+from hashlib import sha256
 from typing import NamedTuple
 from uuid import UUID
 
-from shared import clock
+from shared import clock, keys
 from shared.errors import ConfigurationError
 
 GENESIS = bytes(32)
 MIN_KEY_BYTES = 32
 _FORMAT = "langsense.journal.v1"
+_BLOCK_BYTES = 64
+
+# The same bytes as `content`, formed by PostgreSQL from the wallet's columns, for whoever reads very many rows.
+CONTENT_SQL = f"""convert_to(concat_ws(E'\\n', '{_FORMAT}', t.lane, t.position, t.id, t.kind, t.status,
+    coalesce(t.reason, ''), t.user_id, t.amount, t.currency, t.debit, t.credit, coalesce(t.provider, ''),
+    coalesce(t.reference_id, ''), coalesce(t.round_id, ''), coalesce(t.stated_reason, ''), coalesce(t.actor, ''),
+    t.cash_after, t.reserved_after, coalesce(t.facts::text, ''),
+    to_char(t.occurred_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'),
+    to_char(t.created_at AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), t.key_id), 'UTF8')"""
 
 
 class ChainedRow(NamedTuple):
@@ -53,39 +62,47 @@ class ChainedRow(NamedTuple):
 class ChainKeys:
     """The HMAC keys by id. New rows are signed with `current`; old rows verify with the key they name."""
 
-    def __init__(self, keys: Mapping[str, bytes], current: str) -> None:
-        if current not in keys:
+    def __init__(self, by_id: Mapping[str, bytes], current: str) -> None:
+        if current not in by_id:
             raise ConfigurationError(f"CHAIN_KEYS: the current key {current!r} is not among them")
-        for key_id, key in keys.items():
+        for key_id, key in by_id.items():
             if len(key) < MIN_KEY_BYTES:
                 raise ConfigurationError(f"CHAIN_KEYS: key {key_id!r} must have at least {MIN_KEY_BYTES} bytes")
-        self._keys = dict(keys)
+        self._hmacs = {key_id: _Hmac(key) for key_id, key in by_id.items()}
         self.current = current
 
     @classmethod
     def parse(cls, text: str) -> "ChainKeys":
         """From a setting: `id:hex[,id:hex…]`, the newest first. Raises ConfigurationError."""
-        keys: dict[str, bytes] = {}
-        for part in text.split(","):
-            key_id, colon, key_hex = part.strip().partition(":")
-            try:
-                key = bytes.fromhex(key_hex)
-            except ValueError:
-                key = b""
-            if not colon or not key or not key_id.isalnum() or len(key_id) > 8 or key_id in keys:
-                raise ConfigurationError(
-                    "CHAIN_KEYS must be id:hex[,id:hex…], newest first; ids of up to 8 letters and digits, each once"
-                )
-            keys[key_id] = key
-        return cls(keys, next(iter(keys)))
+        found = keys.parse("CHAIN_KEYS", text, at_least=MIN_KEY_BYTES)
+        return cls(found, next(iter(found)))
 
     def knows(self, key_id: str) -> bool:
         """Whether a row signed with this key can be verified here."""
-        return key_id in self._keys
+        return key_id in self._hmacs
 
     def checksum(self, previous: bytes, row: ChainedRow) -> bytes:
         """The 32 bytes that a row carries. Raises KeyError for a key id that is not known here."""
-        return hmac.digest(self._keys[row.key_id], previous + content(row), "sha256")
+        return self._hmacs[row.key_id].digest(previous + content(row))
+
+    def checksum_of(self, previous: bytes, key_id: str, row_content: bytes) -> bytes:
+        """As `checksum`, of a row's content that is already bytes."""
+        return self._hmacs[key_id].digest(previous + row_content)
+
+
+class _Hmac:
+    """HMAC-SHA256 (RFC 2104) with the key's two blocks hashed once: half the time of `hmac.digest` for a row."""
+
+    def __init__(self, key: bytes) -> None:
+        block = (sha256(key).digest() if len(key) > _BLOCK_BYTES else key).ljust(_BLOCK_BYTES, b"\0")
+        self._inner = sha256(bytes(byte ^ 0x36 for byte in block))
+        self._outer = sha256(bytes(byte ^ 0x5C for byte in block))
+
+    def digest(self, message: bytes) -> bytes:
+        inner, outer = self._inner.copy(), self._outer.copy()
+        inner.update(message)
+        outer.update(inner.digest())
+        return outer.digest()
 
 
 def content(row: ChainedRow) -> bytes:
@@ -117,3 +134,8 @@ def content(row: ChainedRow) -> bytes:
             row.key_id,
         )
     ).encode()
+
+
+def key_id_of(row_content: bytes) -> str:
+    """The id of the key that a row's content names: its last line."""
+    return row_content[row_content.rindex(b"\n") + 1 :].decode()

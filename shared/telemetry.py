@@ -53,6 +53,12 @@ class Metrics:
         self.healed = Counter(
             "langsense_inbox_rows_fetched", "Ledger rows fetched from the journal to fill a gap.", registry=registry
         )
+        self.checkpoints = Counter("langsense_checkpoints_sealed", "Checkpoints sealed here.", registry=registry)
+        self.unsealable_lanes = Gauge(
+            "langsense_unsealable_lanes",
+            "Lanes whose rows, or whose checkpoints outside, are not as they must be: not sealed until somebody looks.",
+            registry=registry,
+        )
         self.command_s = Histogram(
             "langsense_command_seconds",
             "From a command accepted by the gateway to its decision known there.",

@@ -1,6 +1,7 @@
 """The wallet: the only owner of money.
 
-Owns: the journal (`transactions`), accounts, holds, rollbacks, lanes.
+Owns: the journal (`transactions`), its checkpoints, accounts, holds, rollbacks, lanes.
 Hears: `wallet.commands.v1`.
-Says: `ledger.events.v1` (every decision, in lane order) and `wallet.replies.v1` (to whoever asked).
+Says: `ledger.events.v1` (every decision, in lane order) `wallet.replies.v1` (to whoever asked),
+`ledger.checkpoints.v1` (signed roots over the journal).
 """

@@ -10,14 +10,15 @@ from shared import broker, database, migrations, service
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts import topics
 from shared.errors import ConfigurationError
+from shared.keyring import Keyring
 from shared.progress import Progress
 from shared.service import Health
-from shared.signing import ChainKeys
 from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
 from wallet_service import endpoints, handlers
 from wallet_service.handlers.commands import Commands
 from wallet_service.handlers.relay import Relay
+from wallet_service.handlers.sealer import Sealer
 from wallet_service.repository import Reads
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
@@ -45,7 +46,7 @@ async def _check_lanes(publisher: Publisher, lanes: int) -> None:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
-    keys = ChainKeys.parse(settings.chain_keys.get_secret_value())
+    keyring = Keyring.parse(settings.chain_keys.get_secret_value(), settings.checkpoint_keys.get_secret_value())
     health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
     options = BrokerOptions.of(settings, SERVICE)
     engine = database.create_engine(
@@ -54,6 +55,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     reads = Reads(engine, settings.lanes)
     publisher = Publisher(options, linger_ms=LINGER_MS)
     relay = Relay(publisher, reads, metrics)
+    sealer = Sealer(settings, engine=engine, keyring=keyring, publisher=publisher, metrics=metrics)
     progress = Progress(options, topics.WALLET_COMMANDS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
     health.alive_while("consumer", progress.problem)
     health.alive_while("tasks", tasks.problem)
@@ -69,7 +71,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             await _check_lanes(publisher, settings.lanes)
             commands = Commands(
                 engine=engine,
-                keys=keys,
+                keyring=keyring,
                 publisher=publisher,
                 relay=relay,
                 lanes=settings.lanes,
@@ -79,6 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             kafka = broker.consumer_broker(options)
             kafka.include_router(handlers.router(options, settings, commands, progress, metrics))
             tasks.start("relay", relay.run())
+            tasks.start("sealer", sealer.run())
             stack.push_async_callback(tasks.stop)
             # The last to start is the first to stop: no batch is under way when its publisher closes.
             stack.push_async_callback(kafka.stop)

@@ -142,3 +142,35 @@ cancellations = Table(
     Column("round_id", Text, nullable=False, comment="empty where the reference has no round"),
     PrimaryKeyConstraint("lane", "user_id", "kind", "reference_id", "round_id", name="cancellations_pkey"),
 )
+
+checkpoints = Table(
+    "checkpoints",
+    metadata,
+    Column("number", BigInteger, nullable=False),
+    Column("first_position", BigInteger, nullable=False),
+    Column("last_position", BigInteger, nullable=False),
+    Column("sealed_at", DateTime(timezone=True), nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("head", LargeBinary, nullable=False),
+    Column("root", LargeBinary, nullable=False),
+    Column("previous", LargeBinary, nullable=False),
+    Column("signature", LargeBinary, nullable=False),
+    Column("key_id", Text, nullable=False),
+    PrimaryKeyConstraint("lane", "number", name="checkpoints_pkey"),
+    UniqueConstraint("lane", "first_position", name="checkpoints_lane_first_key"),
+    CheckConstraint("last_position >= first_position", name="checkpoints_positions_check"),
+)
+
+# One row a lane, locked by whoever seals it, so that no batch waits for a seal.
+seals = Table(
+    "seals",
+    metadata,
+    Column(
+        "published",
+        BigInteger,
+        nullable=False,
+        comment="checkpoints up to this number were acknowledged by the broker",
+    ),
+    Column("lane", SmallInteger, autoincrement=False),
+    PrimaryKeyConstraint("lane", name="seals_pkey"),
+)

@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from shared.contracts import headers, topics
+from shared.contracts.checkpoints import Checkpoint
 from shared.contracts.commands import Command
 from shared.contracts.events import LaneHead, LedgerEvent
 from shared.contracts.replies import Reply
@@ -26,11 +27,13 @@ _MESSAGES: Mapping[str, tuple[type[BaseModel], str, str]] = {
     "Command": (Command, "CommandHeaders", "Asks the wallet for one decision."),
     "Reply": (Reply, "ReplyHeaders", "The decision, for whoever asked by a reply-to header."),
     "LedgerEvent": (LedgerEvent, "EventHeaders", "One journal row, posted or refused."),
+    "Checkpoint": (Checkpoint, "CheckpointHeaders", "A signed Merkle root over a lane's new rows."),
 }
 _ON_TOPIC: Mapping[str, str] = {
     topics.WALLET_COMMANDS: "Command",
     topics.WALLET_REPLIES: "Reply",
     topics.LEDGER_EVENTS: "LedgerEvent",
+    topics.LEDGER_CHECKPOINTS: "Checkpoint",
 }
 
 _TEXT: Json = {"type": "string"}
@@ -115,6 +118,7 @@ def _operations() -> Json:
     return {
         "decide": decide,
         "publishDecision": operation("send", topics.LEDGER_EVENTS, "The wallet says every decision, in lane order."),
+        "publishCheckpoint": operation("send", topics.LEDGER_CHECKPOINTS, "The wallet says every checkpoint."),
     }
 
 
@@ -181,6 +185,12 @@ def _header_schemas() -> Json:
         ),
         "ReplyHeaders": event(always, ce_type={"type": "string", "const": headers.REPLY_TYPE}),
         "EventHeaders": event(always, ce_type={"type": "string", "enum": [headers.POSTED_TYPE, headers.REFUSED_TYPE]}),
+        "CheckpointHeaders": event(
+            always,
+            ce_id={"type": "string", "description": "<lane>/<number>"},
+            ce_type={"type": "string", "const": headers.SEALED_TYPE},
+            ce_subject=_KEYS["lane"],
+        ),
         "ParkedHeaders": {
             "type": "object",
             "properties": {

@@ -20,6 +20,7 @@ COMMAND_TYPE = "wallet.command.requested.v1"
 REPLY_TYPE = "wallet.command.answered.v1"
 POSTED_TYPE = "ledger.transaction.posted.v1"
 REFUSED_TYPE = "ledger.transaction.refused.v1"
+SEALED_TYPE = "ledger.checkpoint.sealed.v1"
 
 _MAX_ADDRESS = 64
 

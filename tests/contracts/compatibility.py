@@ -11,6 +11,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from shared.contracts.checkpoints import Checkpoint, Receipt
 from shared.contracts.commands import Command
 from shared.contracts.events import LaneHead, LedgerEvent
 from shared.contracts.replies import Reply
@@ -24,6 +25,8 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "ledger_event": LedgerEvent,
     "reply": Reply,
     "lane_head": LaneHead,
+    "checkpoint": Checkpoint,
+    "receipt": Receipt,
 }
 
 # For people alone.

@@ -49,6 +49,8 @@ async def real(database: Database) -> AsyncIterator[Books]:
         lanes=LANES,
         wallet_database_url=dsn,
         chain_keys=CHAIN_KEYS,
+        checkpoint_keys="s1:" + "c3" * 32,
+        checkpoint_sink="file:///nowhere",
     )
     app = FastAPI()
     problems.install(app)

@@ -4,6 +4,7 @@ from pathlib import Path
 
 from ops import development_secrets
 from ops.provision import SCHEMAS
+from shared.checkpoints import SigningKeys
 from shared.signing import ChainKeys
 
 
@@ -29,6 +30,7 @@ def test_only_the_owner_may_read_them(tmp_path: Path) -> None:
     assert all(path.stat().st_mode & 0o077 == 0 for path in tmp_path.iterdir())
 
 
-def test_the_chain_keys_are_ones_that_the_wallet_takes(tmp_path: Path) -> None:
+def test_the_keys_are_ones_that_the_wallet_takes(tmp_path: Path) -> None:
     development_secrets.ensure(tmp_path)
     assert ChainKeys.parse(development_secrets.read(tmp_path, "chain_keys")).current == "k1"
+    assert SigningKeys.parse(development_secrets.read(tmp_path, "checkpoint_keys")).current == "s1"

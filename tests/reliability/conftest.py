@@ -27,7 +27,7 @@ def service(database: Database, kafka: BrokerOptions, tmp_path: Path) -> Iterato
     made: list[Service] = []
 
     def make(name: str = "wallet_service", **more: str) -> Service:
-        made.append(Service(name, environment(database, kafka, **more), tmp_path))
+        made.append(Service(name, environment(database, kafka, tmp_path, **more), tmp_path))
         return made[-1]
 
     yield make

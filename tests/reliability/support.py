@@ -29,7 +29,7 @@ from shared.lanes import key_of
 from shared.signing import ChainKeys
 from tests.support import LANES, TOKEN, Database, eventually
 from tests.wallet_service.client import Client, events
-from tests.wallet_service.support import CHAIN_KEYS, command
+from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
 from wallet_service.handlers import GROUP
 from wallet_service.repository import Reads
 
@@ -123,7 +123,7 @@ class Service:
             self._child.kill()
 
 
-def environment(database: Database, kafka: BrokerOptions, **more: str) -> dict[str, str]:
+def environment(database: Database, kafka: BrokerOptions, folder: Path, **more: str) -> dict[str, str]:
     """What a service of the tests' platform reads at its start."""
     return {
         "KAFKA_BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
@@ -132,6 +132,8 @@ def environment(database: Database, kafka: BrokerOptions, **more: str) -> dict[s
         "LANES": str(LANES),
         "INTERNAL_API_TOKEN": TOKEN,
         "CHAIN_KEYS": CHAIN_KEYS,
+        "CHECKPOINT_KEYS": CHECKPOINT_KEYS,
+        "CHECKPOINT_SINK": (folder / "checkpoints").as_uri(),
         "WALLET_DATABASE_URL": database.dsn("wallet_service"),
         "METRICS_DATABASE_URL": database.dsn("metrics_service"),
         # Many small batches have many ends to be cut at.

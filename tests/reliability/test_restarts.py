@@ -121,8 +121,8 @@ async def platform(
     await broker.create_topics(options, LANES, replication=1)
     folder = tmp_path_factory.mktemp("services")
     engine = databases.create_engine(database.dsn("wallet_service"), application="test", schema=SCHEMA)
-    wallet = Service("wallet_service", environment(database, options), folder)
-    metrics = Service("metrics_service", environment(database, options, WALLET_SERVICE_URL=wallet.url), folder)
+    wallet = Service("wallet_service", environment(database, options, folder), folder)
+    metrics = Service("metrics_service", environment(database, options, folder, WALLET_SERVICE_URL=wallet.url), folder)
     try:
         wallet.start()
         metrics.start()

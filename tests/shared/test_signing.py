@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 
 from shared.errors import ConfigurationError
-from shared.signing import GENESIS, ChainedRow, ChainKeys, content
+from shared.signing import GENESIS, ChainedRow, ChainKeys, content, key_id_of
 
 KEY = bytes(range(32))
 OLD_KEY = bytes(range(32, 64))
@@ -74,6 +74,17 @@ def test_a_checksum_can_be_computed_without_this_code() -> None:
     assert KEYS.checksum(GENESIS, ROW) == expected
     # A known answer: a change of the form is a change of every checksum that was ever written.
     assert expected.hex() == "62e90ff7d1d24c274f3ea11349265f829e0ecb6912e8ac2bbb368c15590d7ad2"
+
+
+@pytest.mark.parametrize("key", [bytes(32), bytes(range(64)), bytes(range(65)), bytes(200)])
+def test_the_hmac_is_the_standard_librarys(key: bytes) -> None:
+    keys = ChainKeys({"k2": key}, "k2")
+    assert keys.checksum(GENESIS, ROW) == hmac.digest(key, GENESIS + content(ROW), "sha256")
+    assert keys.checksum_of(GENESIS, "k2", content(ROW)) == keys.checksum(GENESIS, ROW)
+
+
+def test_a_content_names_its_key() -> None:
+    assert key_id_of(content(ROW)) == "k2"
 
 
 def test_every_field_is_tried() -> None:

@@ -1,6 +1,7 @@
 """The wallet as its tests run it."""
 
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -9,7 +10,7 @@ from shared import database as databases
 from shared.broker import BrokerOptions
 from tests.support import LANES, TOKEN, Database
 from tests.wallet_service.client import Client
-from tests.wallet_service.support import CHAIN_KEYS
+from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS
 from wallet_service import tables
 from wallet_service.repository import Reads
 from wallet_service.settings import Settings
@@ -30,7 +31,7 @@ def reads(engine: AsyncEngine) -> Reads:
 
 
 @pytest.fixture
-def settings(database: Database, kafka: BrokerOptions) -> Settings:
+def settings(database: Database, kafka: BrokerOptions, tmp_path: Path) -> Settings:
     """The service's settings."""
     return Settings.load(
         kafka_bootstrap_servers=kafka.bootstrap_servers,
@@ -40,6 +41,8 @@ def settings(database: Database, kafka: BrokerOptions) -> Settings:
         internal_api_token=TOKEN,
         wallet_database_url=database.dsn("wallet_service"),
         chain_keys=CHAIN_KEYS,
+        checkpoint_keys=CHECKPOINT_KEYS,
+        checkpoint_sink=(tmp_path / "checkpoints").as_uri(),
     )
 
 

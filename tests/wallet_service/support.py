@@ -7,9 +7,14 @@ from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from shared import database
 from shared.contracts.commands import Command
 from shared.contracts.kinds import Kind
+from shared.lanes import lane_of
 from shared.signing import GENESIS, ChainKeys
+from wallet_service import repository
 from wallet_service.domain.batch import (
     AccountKey,
     Answer,
@@ -30,6 +35,7 @@ from wallet_service.domain.decisions import Hold, Movement, PlayerAccount
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 CHAIN_KEYS = "k2:" + "b2" * 32 + ",k1:" + "a1" * 32
+CHECKPOINT_KEYS = "s1:" + "c3" * 32
 
 _PROVIDER = {Kind.DEPOSIT, Kind.WITHDRAWAL, Kind.WITHDRAWAL_CAPTURE, Kind.CHARGEBACK, Kind.REFUND}
 _REFERENCE = {
@@ -124,3 +130,16 @@ def _is_of(row: JournalRow, key: MovementKey) -> bool:
     return content.status == "posted" and key == MovementKey(
         content.lane, content.user_id, Kind(content.kind), content.reference_id or "", content.round_id or ""
     )
+
+
+async def decide(engine: AsyncEngine, commands: Iterable[Command], lanes: int, keys: ChainKeys) -> list[JournalRow]:
+    """Decide one batch on the real tables, each command on its player's lane; returns the rows that it made."""
+    placed = [Placed(lane_of(each.user_id, lanes), each) for each in commands]
+    async with database.transaction(engine) as connection:
+        loaded = await repository.load(connection, needs(placed))
+        batch = Batch(loaded, keys)
+        for lane, each in placed:
+            batch.answer(lane, each)
+        offsets = repository.Offsets(dict.fromkeys(range(lanes), 0), {})
+        await repository.save(connection, batch.changes, offsets, loaded.now)
+    return batch.changes.rows

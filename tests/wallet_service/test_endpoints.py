@@ -18,7 +18,7 @@ from shared.contracts.kinds import Kind
 from shared.journal import HttpJournal
 from shared.lanes import lane_of
 from tests.support import LANES, TOKEN, Database
-from tests.wallet_service.support import CHAIN_KEYS, command
+from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
 from tests.wallet_service.test_repository import take
 from wallet_service import endpoints
 from wallet_service.domain.batch import JournalRow, Placed
@@ -39,6 +39,8 @@ def settings(dsn: str) -> Settings:
         internal_api_token=TOKEN,
         wallet_database_url=dsn,
         chain_keys=CHAIN_KEYS,
+        checkpoint_keys=CHECKPOINT_KEYS,
+        checkpoint_sink="file:///nowhere",
     )
 
 

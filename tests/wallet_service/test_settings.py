@@ -3,7 +3,7 @@
 import pytest
 
 from shared.errors import ConfigurationError
-from tests.wallet_service.support import CHAIN_KEYS
+from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS
 from wallet_service.app import create_app
 from wallet_service.settings import Settings
 
@@ -12,8 +12,10 @@ GOOD = {
     "INTERNAL_API_TOKEN": "a-token-of-at-least-thirty-two-characters",
     "WALLET_DATABASE_URL": "postgresql://wallet_service:secret@127.0.0.1/langsense",
     "CHAIN_KEYS": CHAIN_KEYS,
+    "CHECKPOINT_KEYS": CHECKPOINT_KEYS,
+    "CHECKPOINT_SINK": "file:///checkpoints",
 }
-SECRETS = ("INTERNAL_API_TOKEN", "WALLET_DATABASE_URL", "CHAIN_KEYS")
+SECRETS = ("INTERNAL_API_TOKEN", "WALLET_DATABASE_URL", "CHAIN_KEYS", "CHECKPOINT_KEYS")
 
 
 @pytest.fixture(autouse=True)
@@ -56,6 +58,14 @@ BAD = (
     ("WALLET_BATCH_RECORDS", "5001"),
     ("WALLET_POOL_CONNECTIONS", "1"),
     ("WALLET_POOL_CONNECTIONS", "51"),
+    ("CHECKPOINT_SINK", "/a/path"),
+    ("CHECKPOINT_SINK", "s3://bucket"),
+    ("CHECKPOINT_EVERY_ROWS", "0"),
+    ("CHECKPOINT_EVERY_ROWS", "10001"),
+    ("CHECKPOINT_EVERY_S", "0"),
+    ("CHECKPOINT_KEYS", "s1"),
+    ("CHECKPOINT_KEYS", "s1:" + "ab" * 31),
+    ("CHECKPOINT_KEYS", "s1:" + "ab" * 33),
     ("CHAIN_KEYS", ""),
     ("CHAIN_KEYS", "k1"),
     ("CHAIN_KEYS", "k1:" + "zz" * 32),

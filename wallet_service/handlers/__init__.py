@@ -1,4 +1,7 @@
-"""Kafka in. `commands` decides batches, `relay` publishes what was decided, `messages` gives both their form."""
+"""Kafka in. `commands` decides batches, `relay` publishes what was decided, `messages` gives both their form.
+
+Beside them `sealer` puts what was decided under signed checkpoints.
+"""
 
 from aiokafka import ConsumerRecord
 from faststream.kafka import KafkaRouter

@@ -22,8 +22,8 @@ from shared.errors import (
     TransientError,
     WrongLane,
 )
+from shared.keyring import Keyring
 from shared.lanes import lane_of
-from shared.signing import ChainKeys
 from shared.telemetry import Metrics
 from wallet_service import repository
 from wallet_service.domain.batch import Answer, Batch, JournalRow, Placed, needs
@@ -71,7 +71,7 @@ class Commands:
         self,
         *,
         engine: AsyncEngine,
-        keys: ChainKeys,
+        keyring: Keyring,
         publisher: Publisher,
         relay: Relay,
         lanes: int,
@@ -79,7 +79,7 @@ class Commands:
         metrics: Metrics,
     ) -> None:
         self._engine = engine
-        self._keys = keys
+        self._keyring = keyring
         self._publisher = publisher
         self._relay = relay
         self._lanes = lanes
@@ -159,7 +159,7 @@ class Commands:
         refusals: list[Refusal] = []
         async with database.transaction(self._engine) as connection:
             loaded = await repository.load(connection, needs(placed))
-            batch = Batch(loaded, self._keys)
+            batch = Batch(loaded, self._keyring.chain)
             for item, (lane, command) in zip(received, placed, strict=True):
                 try:
                     answers.append((item, batch.answer(lane, command)))

@@ -3,5 +3,6 @@
 from wallet_service.repository.loading import load
 from wallet_service.repository.reads import LaneMark, Reads
 from wallet_service.repository.saving import Offsets, save
+from wallet_service.repository.sealing import SealMark, Seals, load_due, save_checkpoint
 
-__all__ = ["LaneMark", "Offsets", "Reads", "load", "save"]
+__all__ = ["LaneMark", "Offsets", "Reads", "SealMark", "Seals", "load", "load_due", "save", "save_checkpoint"]

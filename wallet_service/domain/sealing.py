@@ -1,0 +1,60 @@
+"""A lane's next checkpoint. Whoever signs looks first: rows that do not follow are not sealed."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import NamedTuple
+
+from shared import merkle
+from shared.checkpoints import NO_CHECKPOINT, Sealed, SigningKeys, hash_of, leaf_of
+from shared.contracts.checkpoints import Checkpoint
+from shared.errors import IntegrityViolation
+from shared.signing import GENESIS, ChainKeys, key_id_of
+
+
+class Entry(NamedTuple):
+    """A journal row as the chain sees it."""
+
+    position: int
+    checksum: bytes
+    content: bytes
+
+
+def seal(
+    lane: int,
+    before: Checkpoint | None,
+    entries: Sequence[Entry],
+    now: datetime,
+    *,
+    chain: ChainKeys,
+    signing: SigningKeys,
+) -> Checkpoint:
+    """The checkpoint after `before` over these rows, of which there is at least one.
+
+    Raises IntegrityViolation where a row does not follow from the one in front of it.
+    """
+    position, head = (before.last_position, bytes.fromhex(before.head)) if before else (0, GENESIS)
+    first = position + 1
+    leaves = []
+    for entry in entries:
+        position += 1
+        if entry.position != position:
+            raise IntegrityViolation(f"lane {lane}: position {position} is missing")
+        key_id = key_id_of(entry.content)
+        if not chain.knows(key_id):
+            raise IntegrityViolation(f"lane {lane}, position {position}: key {key_id!r} is not known here")
+        if chain.checksum_of(head, key_id, entry.content) != entry.checksum:
+            raise IntegrityViolation(f"lane {lane}, position {position}: the checksum is not this row's")
+        head = entry.checksum
+        leaves.append(leaf_of(head, entry.content))
+    return signing.signed(
+        Sealed(
+            lane=lane,
+            number=before.number + 1 if before else 1,
+            first_position=first,
+            last_position=position,
+            head=head,
+            root=merkle.root(leaves),
+            previous=hash_of(before) if before else NO_CHECKPOINT,
+            sealed_at=max(now, before.sealed_at) if before else now,
+        )
+    )
