@@ -35,8 +35,9 @@ lint: $(VENV)/ready ## Style, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts; results in bench/results
+bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, then the proof; results in bench/results
 	@$(BIN)/python -m bench.wallet
+	@$(BIN)/python -m bench.verify
 
 chaos: $(VENV)/ready ## The reliability tests, slow ones included
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/reliability

@@ -95,7 +95,7 @@ def _round(bench: Bench, number: int, console: Console) -> Round:
         pgbench=rivals.pgbench(statements, rivals.STATEMENTS, PGBENCH_SECONDS),
         pgbench_one_statement=rivals.pgbench(one, rivals.ONE_STATEMENT, PGBENCH_SECONDS),
         bare_inserts=rivals.bare_inserts(decided, bare, BATCH_RECORDS),
-        bytes_per_transaction=asyncio.run(_bytes_per_row(decided)),
+        bytes_per_transaction=asyncio.run(bytes_per_row(decided)),
     )
     console.print(
         f"round {number}: wallet {wallet.per_s:.0f}/s, pgbench {measured.pgbench:.0f}/s, in one statement "
@@ -225,7 +225,8 @@ async def _make_lanes(dsn: str) -> None:
         await connection.close()
 
 
-async def _bytes_per_row(dsn: str) -> float:
+async def bytes_per_row(dsn: str) -> float:
+    """What one journal row takes on disk, its indexes included."""
     connection = await asyncpg.connect(dsn)
     try:
         size: float = await connection.fetchval(

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import signal
 import sys
 from dataclasses import asdict
@@ -15,7 +14,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import development_secrets, migrate, parked, places, proof, up
+from ops import development_secrets, migrate, parked, places, up, verify
 from ops.demo import report
 from ops.demo.run import run as run_demo
 from ops.infrastructure import InfrastructureError
@@ -23,7 +22,6 @@ from ops.places import DEFAULT_DATA
 from shared.contracts.topics import PARKED_SUFFIX
 from shared.errors import LangSenseError
 from shared.lanes import DEFAULT_LANES
-from shared.signing import ChainKeys
 from shared.tokens import Role
 
 app = typer.Typer(
@@ -135,25 +133,60 @@ def demo(
         raise typer.Exit(1)
 
 
-@app.command()
-def verify(data: Data = None) -> None:
-    """Verify the ledger: conservation, balances, and every row's place in the chain. Exit 1 if anything is wrong."""
-    found = places.find(data)
-    keys = ChainKeys.parse(os.environ.get("CHAIN_KEYS") or development_secrets.read(found.secrets_dir, "chain_keys"))
+PublicKeysFile = Annotated[Path | None, typer.Option("--public-keys", help="A JWK set; the platform's own without.")]
+Checkpoints = Annotated[
+    str | None,
+    typer.Option("--checkpoints", envvar="CHECKPOINT_SINK", help="The checkpoints outside: file:///folder."),
+]
 
-    async def checks() -> list[proof.Check]:
-        async with proof.snapshot(found.database_urls["wallet"]) as connection:
-            return [
-                await proof.conserved(connection),
-                await proof.folded(connection),
-                await proof.chained(connection, keys),
-            ]
 
+@app.command(name="verify")
+def verify_command(
+    export: Annotated[Path | None, typer.Option("--export", help="An export instead of the running platform.")] = None,
+    public_keys: PublicKeysFile = None,
+    checkpoints: Checkpoints = None,
+    data: Data = None,
+) -> None:
+    """Verify the ledger: conservation, balances, every row's place in the chain and under its signed checkpoint.
+
+    Exit 1 if anything is wrong. An export needs --public-keys, and nothing else.
+    """
     console = Console()
-    results = asyncio.run(checks())
-    report.show_checks(console, results)
-    if not all(check.holds for check in results):
+    if export is None:
+        checks = asyncio.run(verify.ledger(places.find(data), public_keys, checkpoints, console))
+    elif public_keys is None:
+        _fail("--export goes with --public-keys: the keys that you trust, not those in the export")
+    else:
+        checks = asyncio.run(verify.exported(export, public_keys, checkpoints, console))
+    report.show_checks(console, checks)
+    if not all(check.holds for check in checks):
         raise typer.Exit(1)
+
+
+@app.command(name="export-journal")
+def export_journal(
+    out: Annotated[Path, typer.Option("--out", help="An empty folder, or one to be made.")], data: Data = None
+) -> None:
+    """Write the journal, its checkpoints and the public keys into a folder that verifies by itself."""
+    console = Console()
+    rows = asyncio.run(verify.export_journal(places.find(data), out, console))
+    console.print(f"{rows} rows are in {out}", soft_wrap=True)
+
+
+@app.command(name="verify-receipt")
+def verify_receipt(
+    file: Annotated[Path, typer.Argument(help="A receipt, as GET /transactions/{id}/receipt answers it.")],
+    public_keys: Annotated[Path, typer.Option("--public-keys", help="A JWK set.")],
+) -> None:
+    """Verify one transaction's receipt, offline. Exit 1 if it does not hold."""
+    row = verify.receipt(file, public_keys).row
+    typer.echo(f"holds: {row.kind} {row.command_id}, {row.status}, lane {row.lane}, position {row.position}")
+
+
+@app.command(name="public-keys")
+def public_keys_command(data: Data = None) -> None:
+    """Print the public keys of the checkpoints as a JWK set, for auditors."""
+    typer.echo(json.dumps(verify.own_public_keys(places.find(data)).jwks(), indent=2))
 
 
 parked_app = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)

@@ -9,11 +9,13 @@ empty, so two different rows never have the same content. Anyone who holds the k
 The first row of a lane has 32 zero bytes as its previous checksum.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime
 from hashlib import sha256
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from uuid import UUID
+
+import orjson
 
 from shared import clock, keys
 from shared.errors import ConfigurationError
@@ -59,6 +61,10 @@ class ChainedRow(NamedTuple):
     key_id: str
 
 
+_INTEGERS = ("lane", "position", "user_id", "amount_minor", "cash_minor", "reserved_minor")
+_FACTS = ChainedRow._fields.index("facts")
+
+
 class ChainKeys:
     """The HMAC keys by id. New rows are signed with `current`; old rows verify with the key they name."""
 
@@ -84,6 +90,10 @@ class ChainKeys:
     def checksum(self, previous: bytes, row: ChainedRow) -> bytes:
         """The 32 bytes that a row carries. Raises KeyError for a key id that is not known here."""
         return self._hmacs[row.key_id].digest(previous + content(row))
+
+    def digest_with(self, key_id: str) -> Callable[[bytes], bytes] | None:
+        """What makes checksums with this key from a previous checksum and a content; None where it is not known."""
+        return self._hmacs[key_id].digest if key_id in self._hmacs else None
 
     def checksum_of(self, previous: bytes, key_id: str, row_content: bytes) -> bytes:
         """As `checksum`, of a row's content that is already bytes."""
@@ -139,3 +149,23 @@ def content(row: ChainedRow) -> bytes:
 def key_id_of(row_content: bytes) -> str:
     """The id of the key that a row's content names: its last line."""
     return row_content[row_content.rindex(b"\n") + 1 :].decode()
+
+
+def fields_of_content(row_content: bytes) -> dict[str, Any] | None:
+    """A row's content as named JSON values, times as text; None where it is not as the wallet writes it."""
+    form, *values = row_content.decode().split("\n")
+    if form != _FORMAT or len(values) != len(ChainedRow._fields):
+        return None
+    fields: dict[str, Any] = {name: value or None for name, value in zip(ChainedRow._fields, values, strict=True)}
+    fields |= {name: int(fields[name]) for name in _INTEGERS}
+    if fields["facts"] is not None:
+        fields["facts"] = orjson.loads(fields["facts"])
+    return fields if content_of_fields(fields) == row_content else None
+
+
+def content_of_fields(fields: Mapping[str, Any]) -> bytes:
+    """The inverse of `fields_of_content`. Raises KeyError where one is missing."""
+    values = [fields[name] for name in ChainedRow._fields]
+    if (facts := values[_FACTS]) is not None:
+        values[_FACTS] = orjson.dumps(facts, option=orjson.OPT_SORT_KEYS).decode()
+    return "\n".join([_FORMAT, *("" if value is None else str(value) for value in values)]).encode()

@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ops import development_secrets, proof, up
+from ops import development_secrets, proof, up, verify
 from ops.demo import channels
 from ops.demo.casino import Result, play
 from ops.demo.report import Display
@@ -21,7 +21,6 @@ from ops.places import Places
 from ops.proof import MAX_FINDINGS, Check
 from shared.errors import ServiceUnavailable
 from shared.journal import internal_client
-from shared.signing import ChainKeys
 
 METRICS_CATCH_UP_S = 60.0
 # Each run has players of its own, so that its refusals and balances are those of a fresh casino.
@@ -52,13 +51,14 @@ async def run(
 
 async def prove(places: Places, result: Result) -> list[Check]:
     """All that must hold after a run."""
-    keys = ChainKeys.parse(development_secrets.read(places.secrets_dir, "chain_keys"))
     figures = await _caught_up(places)
+    keys, public = verify.chain_keys(places), verify.own_public_keys(places)
+    outside = verify.outside_of(places.checkpoint_sink)
     async with proof.snapshot(places.database_urls["wallet"]) as connection:
         return [
             await proof.conserved(connection),
             await proof.folded(connection),
-            await proof.chained(connection, keys),
+            await proof.chained(connection, keys, public, outside),
             await _figures_equal(connection, figures),
             await _decided_once(connection, result),
             _answered(result),

@@ -25,8 +25,8 @@ from shared.broker import BrokerOptions
 from shared.contracts import topics
 from shared.contracts.commands import Command, encode
 from shared.contracts.kinds import Kind
+from shared.keyring import Keyring
 from shared.lanes import key_of
-from shared.signing import ChainKeys
 from tests.support import LANES, TOKEN, Database, eventually
 from tests.wallet_service.client import Client, events
 from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
@@ -272,11 +272,12 @@ class Books:
         ids = await self._ids()
         assert len(ids) == len(set(ids))
         assert set(ids) == players.sent.keys()
+        keyring = Keyring.parse(CHAIN_KEYS, CHECKPOINT_KEYS)
         async with proof.snapshot(self._database.dsn("wallet_service")) as connection:
             for check in (
                 await proof.conserved(connection),
                 await proof.folded(connection),
-                await proof.chained(connection, ChainKeys.parse(CHAIN_KEYS)),
+                await proof.chained(connection, keyring.chain, keyring.signing.public(), None),
             ):
                 assert check.holds, check.findings
         await eventually(self.all_published, within_s=60)

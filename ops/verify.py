@@ -1,0 +1,100 @@
+"""`langsense verify` and what goes with it: where the keys are, and a bar that shows how far it is."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pydantic import ValidationError
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+from rich.progress import Progress as Bar
+from sqlalchemy import text
+
+from ops import development_secrets, proof
+from ops.places import Places
+from ops.proof import Check, Outside, export
+from ops.proof.walk import Progress
+from shared.checkpoints import PublicKeys, SigningKeys, verify_receipt
+from shared.contracts.checkpoints import Receipt
+from shared.errors import ConfigurationError
+from shared.signing import ChainKeys
+
+
+async def ledger(found: Places, public_keys: Path | None, checkpoints: str | None, console: Console) -> list[Check]:
+    """Everything that must hold of a running platform's ledger."""
+    public = read_public_keys(public_keys) if public_keys else own_public_keys(found)
+    # What is outside is looked at first: all of it has to be in the snapshot.
+    outside = outside_of(checkpoints or found.checkpoint_sink)
+    async with proof.snapshot(found.database_urls["wallet"]) as connection:
+        rows: int = await connection.scalar(text("SELECT coalesce(sum(position), 0)::bigint FROM lanes")) or 0
+        with console.status("adding up"):
+            checks = [await proof.conserved(connection), await proof.folded(connection)]
+        with bar(console, rows) as progress:
+            return [*checks, await proof.chained(connection, chain_keys(found), public, outside, progress)]
+
+
+async def exported(folder: Path, public_keys: Path, checkpoints: str | None, console: Console) -> list[Check]:
+    """Everything that an export proves by itself."""
+    public = read_public_keys(public_keys)
+    with bar(console, None) as progress:
+        return [await export.verified(folder, public, outside_of(checkpoints), progress)]
+
+
+async def export_journal(found: Places, folder: Path, console: Console) -> int:
+    """Write the journal and its checkpoints into a folder; returns the number of rows."""
+    async with proof.snapshot(found.database_urls["wallet"]) as connection:
+        with bar(console, None) as progress:
+            return await export.export(connection, folder, own_public_keys(found), progress)
+
+
+def receipt(file: Path, public_keys: Path) -> Receipt:
+    """A receipt that holds. Raises IntegrityViolation, or ConfigurationError for what is no receipt."""
+    try:
+        found = Receipt.model_validate_json(file.read_bytes())
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from error
+    except ValidationError as error:
+        raise ConfigurationError(f"{file} is no receipt: {error.error_count()} of its fields are wrong") from error
+    verify_receipt(found, read_public_keys(public_keys))
+    return found
+
+
+def chain_keys(found: Places) -> ChainKeys:
+    """The HMAC keys, from the environment or the folder of secrets."""
+    return ChainKeys.parse(_secret(found, "chain_keys"))
+
+
+def own_public_keys(found: Places) -> PublicKeys:
+    """The public halves of this platform's own signing keys. An auditor brings a file instead."""
+    return SigningKeys.parse(_secret(found, "checkpoint_keys")).public()
+
+
+def read_public_keys(file: Path) -> PublicKeys:
+    """The public keys in a file. Raises ConfigurationError."""
+    try:
+        return PublicKeys.from_jwks(file.read_text())
+    except OSError as error:
+        raise ConfigurationError(f"{file}: {error.strerror}") from error
+
+
+def outside_of(url: str | None) -> Outside | None:
+    """The checkpoints outside, as they are now; None where no place is named. Raises SinkUnavailable."""
+    return Outside.now(url) if url else None
+
+
+def _secret(found: Places, name: str) -> str:
+    given = os.environ.get(name.upper())
+    try:
+        return given or development_secrets.read(found.secrets_dir, name)
+    except OSError as error:
+        raise ConfigurationError(f"{name.upper()} is not set, and there is no {found.secrets_dir / name}") from error
+
+
+@contextmanager
+def bar(console: Console, rows: int | None) -> Iterator[Progress]:
+    """A bar on a terminal, that goes away when it is done; elsewhere nothing."""
+    columns = (TextColumn("rows"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Bar(*columns, console=console, transient=True, disable=not console.is_terminal) as shown:
+        task = shown.add_task("rows", total=rows)
+        yield lambda count: shown.advance(task, count)
