@@ -11,8 +11,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from gateway.domain.views import Balance
 from shared import logs
+from shared.contracts.checkpoints import Receipt
 from shared.contracts.events import LedgerEvent
-from shared.errors import NotFound, ServiceUnavailable
+from shared.errors import NotFound, NotSealedYet, ServiceUnavailable
 
 log = logs.get(__name__)
 T = TypeVar("T")
@@ -35,6 +36,7 @@ _REPORT = TypeAdapter(DailyReport)
 _OBJECT = TypeAdapter(dict[str, Any])
 _ROW = TypeAdapter(LedgerEvent)
 _ROWS = TypeAdapter(list[LedgerEvent])
+_RECEIPT = TypeAdapter(Receipt)
 
 
 class Reads:
@@ -67,6 +69,10 @@ class Reads:
             return None
         return _decoded(_ROW, body)
 
+    async def receipt(self, command_id: UUID) -> Receipt:
+        """A decision's receipt. Raises NotFound, NotSealedYet."""
+        return _decoded(_RECEIPT, await _get(self._wallet, f"/transactions/{command_id}/receipt"))
+
     async def bet_velocity(self, user_id: int) -> dict[str, Any]:
         """How fast a player bets, as the fraud service says it. Raises NotFound."""
         return _decoded(_OBJECT, await _get(self._fraud, f"/users/{user_id}/bet-velocity"))
@@ -85,6 +91,8 @@ async def _get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int] |
         raise ServiceUnavailable("the service that knows this does not answer") from error
     if response.status_code == httpx2.codes.NOT_FOUND:
         raise NotFound(_detail(response.content))
+    if response.status_code == httpx2.codes.CONFLICT:
+        raise NotSealedYet(int(response.headers["Retry-After"]))
     if response.status_code != httpx2.codes.OK:
         log.warning("inner_service_fails", url=str(response.url), status=response.status_code)
         raise ServiceUnavailable("the service that knows this is not ready to answer")

@@ -19,7 +19,7 @@ from wallet_service import endpoints, handlers
 from wallet_service.handlers.commands import Commands
 from wallet_service.handlers.relay import Relay
 from wallet_service.handlers.sealer import Sealer
-from wallet_service.repository import Reads
+from wallet_service.repository import Reads, Seals
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -96,6 +96,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(endpoints.router(settings, reads),),
+        routers=(endpoints.router(settings, reads, Seals(engine)),),
         openapi_url=None,
     )

@@ -72,6 +72,10 @@ class Caller:
         if user_id != self.user_id:
             raise Forbidden("a player sees only itself")
 
+    def require_reading_transactions(self) -> None:
+        """Raises Forbidden where this caller may look at no transaction at all."""
+        self.require(Scope.READ_TRANSACTIONS, Scope.READ_OWN_TRANSACTIONS, Scope.WRITE_GAME, Scope.WRITE_FUNDS)
+
     def require_posting(self, kind: Kind) -> None:
         """Raises Forbidden where this caller may not post transactions of this kind."""
         self.require(scope_to_post(kind))

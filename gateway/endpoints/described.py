@@ -17,6 +17,7 @@ _MEANINGS = {
     401: "No valid token",
     403: "The token does not allow this",
     404: "There is no such thing",
+    409: "It is not under a checkpoint yet; come back after `Retry-After` seconds",
     413: "The body is too large",
     422: "Refused by the rules of the wallet, or wrong input: `code` says which, `errors` names each wrong field",
     429: "Too many requests",

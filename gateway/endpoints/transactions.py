@@ -130,7 +130,7 @@ def router(settings: Settings, door: Door, postings: Postings, link: WalletLink,
         responses={200: {"model": DecisionView}, 202: {"model": PendingView}, **described.problem_answers(404)},
     )
     async def get_transaction(transaction_id: UUID, caller: caller_of_request) -> Response:
-        caller.require(Scope.READ_TRANSACTIONS, Scope.READ_OWN_TRANSACTIONS, Scope.WRITE_GAME, Scope.WRITE_FUNDS)
+        caller.require_reading_transactions()
         event = await reads.transaction(transaction_id)
         if event is not None:
             caller.require_seeing(event.kind, event.user_id)

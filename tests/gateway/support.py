@@ -17,6 +17,7 @@ from gateway.domain.callers import caller_of
 from gateway.repository import Reads
 from gateway.settings import Settings
 from shared import tokens
+from shared.contracts.checkpoints import Receipt
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import ENTRIES, Account, Kind, Reason, Status
@@ -105,6 +106,7 @@ class FakeWallet:
     rows: dict[UUID, LedgerEvent] = field(default_factory=dict)
     undecided: dict[UUID, Command] = field(default_factory=dict)
     cash_minor: dict[tuple[int, str], int] = field(default_factory=dict)
+    receipts: dict[UUID, Receipt] = field(default_factory=dict)
 
     async def ask(self, command: Command, *, request_id: str, traceparent: str | None = None) -> FakeAsked:
         if self.away is not None:
@@ -182,6 +184,8 @@ class FakeWallet:
         parts = request.url.path.strip("/").split("/")
         if parts[0] == "transactions":
             row = self.rows.get(UUID(parts[1]))
+            if row is not None and parts[2:] == ["receipt"]:
+                return _receipt(self.receipts.get(row.command_id))
             return _found(None if row is None else row.model_dump(mode="json"))
         user_id = int(parts[1])
         if parts[2] == "transactions":
@@ -195,6 +199,12 @@ class FakeWallet:
             if owner == user_id
         ]
         return _found({"user_id": user_id, "balances": balances} if balances else None)
+
+
+def _receipt(found: Receipt | None) -> httpx2.Response:
+    if found is None:
+        return httpx2.Response(409, headers={"Retry-After": "7"}, json={"code": "NOT_SEALED_YET", "detail": "later"})
+    return _found(found.model_dump(mode="json"))
 
 
 def _found(content: Any) -> httpx2.Response:

@@ -37,6 +37,7 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/transactions"): ({}, WRITERS),
     ("POST", "/api/v1/transactions/batch"): ({}, WRITERS),
     ("GET", "/api/v1/transactions/{transaction_id}"): (None, ALL),
+    ("GET", "/api/v1/transactions/{transaction_id}/receipt"): (None, ALL),
     ("GET", "/api/v1/users/{user_id}/wallet"): (None, STAFF | {Role.GAME_SERVER}),
     ("GET", "/api/v1/users/{user_id}/transactions"): (None, STAFF),
     ("GET", "/api/v1/users/{user_id}/bet-velocity"): (None, frozenset({Role.RISK, Role.SUPPORT, Role.ADMIN})),

@@ -9,7 +9,7 @@ import pytest
 
 from gateway.repository import Reads
 from shared.contracts.kinds import Kind
-from shared.errors import NotFound, ServiceUnavailable
+from shared.errors import NotFound, NotSealedYet, ServiceUnavailable
 from shared.testing import FakeLedger
 
 
@@ -71,3 +71,10 @@ async def test_what_is_not_there_is_not_found(body: bytes) -> None:
     with pytest.raises(NotFound):
         await inner.balances(1)
     assert await inner.transaction(UUID(int=1)) is None
+
+
+async def test_what_is_not_sealed_yet_says_when_to_come_back() -> None:
+    early = reads(lambda _: httpx2.Response(409, headers={"Retry-After": "7"}, json={"detail": "later"}))
+    with pytest.raises(NotSealedYet) as raised:
+        await early.receipt(UUID(int=1))
+    assert raised.value.retry_after_s == 7

@@ -42,10 +42,10 @@ async def template(
 
 
 @pytest.fixture
-async def ledger(
+async def sealed(
     template: Template, postgres_server: Postgres, role_passwords: dict[str, str], tmp_path: Path
 ) -> AsyncIterator[Ledger]:
-    """The honest rows, and whoever owns the server."""
+    """The honest rows under their checkpoints, and whoever owns the server."""
     name = f"test_{secrets.token_hex(6)}"
     server = await asyncpg.connect(postgres_server.dsn())
     await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template.name}"')

@@ -26,9 +26,9 @@ Rows = list[dict[str, Any]]
 
 
 @pytest.fixture
-async def exported(ledger: Ledger, tmp_path: Path) -> Path:
+async def exported(sealed: Ledger, tmp_path: Path) -> Path:
     folder = tmp_path / "export"
-    async with proof.snapshot(ledger.database.dsn("wallet_service")) as connection:
+    async with proof.snapshot(sealed.database.dsn("wallet_service")) as connection:
         rows = await export.export(connection, folder, SIGNING.public(), lambda count: None)
     assert rows == len(PLAYERS) * 17
     return folder
@@ -107,25 +107,25 @@ async def test_rows_without_checkpoints_are_said_to_be_unsealed(exported: Path) 
 
 
 async def test_a_tail_cut_off_with_its_checkpoints_is_found_beside_those_that_came_another_way(
-    exported: Path, ledger: Ledger
+    exported: Path, sealed: Ledger
 ) -> None:
     rewrite(exported, lambda rows: rows.__delitem__(slice(25, None)))
     path = exported / CHECKPOINTS
     path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
     assert (await check(exported)).holds
-    found = await check(exported, Outside(ledger.files, ledger.files.sizes()))
+    found = await check(exported, Outside(sealed.files, sealed.files.sizes()))
     assert "lane 1, position 25: is the last, and checkpoint 3 sealed rows up to 30" in found.findings
 
 
-async def test_checkpoints_of_ones_own_do_not_help(exported: Path, ledger: Ledger, tmp_path: Path) -> None:
-    await ledger.administrator.execute("DELETE FROM checkpoints WHERE lane = 1")
-    await seal_lane(ledger.engine, tmp_path / "theirs", 1, SigningKeys.parse("s1:" + "66" * 32))
+async def test_checkpoints_of_ones_own_do_not_help(exported: Path, sealed: Ledger, tmp_path: Path) -> None:
+    await sealed.administrator.execute("DELETE FROM checkpoints WHERE lane = 1")
+    await seal_lane(sealed.engine, tmp_path / "theirs", 1, SigningKeys.parse("s1:" + "66" * 32))
     (exported / CHECKPOINTS).write_bytes((tmp_path / "theirs" / "lane-0001.jsonl").read_bytes())
     assert "has a signature that is not its key's" in (await check(exported)).findings[0]
 
 
-async def test_an_export_does_not_mix_with_what_is_there(exported: Path, ledger: Ledger) -> None:
-    async with proof.snapshot(ledger.database.dsn("wallet_service")) as connection:
+async def test_an_export_does_not_mix_with_what_is_there(exported: Path, sealed: Ledger) -> None:
+    async with proof.snapshot(sealed.database.dsn("wallet_service")) as connection:
         with pytest.raises(ConfigurationError, match="not empty"):
             await export.export(connection, exported, SIGNING.public(), lambda count: None)
 
@@ -150,22 +150,22 @@ class TestTheCommand:
         assert CliRunner().invoke(app, ["verify", "--export", str(exported)]).exit_code == 1
 
     def test_a_running_platform_is_verified_beside_its_folder(
-        self, ledger: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+        self, sealed: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         for name, value in {
             "GATEWAY_URL": "http://nowhere",
             "KAFKA_BOOTSTRAP_SERVERS": "nowhere:9092",
             "SECRETS_DIR": str(tmp_path),
-            "WALLET_DATABASE_URL": ledger.database.dsn("wallet_service"),
+            "WALLET_DATABASE_URL": sealed.database.dsn("wallet_service"),
             "CHAIN_KEYS": "k1:" + bytes(range(32)).hex(),
             "CHECKPOINT_KEYS": "s1:" + "5e" * 32,
-            "CHECKPOINT_SINK": ledger.folder.as_uri(),
+            "CHECKPOINT_SINK": sealed.folder.as_uri(),
         }.items():
             monkeypatch.setenv(name, value)
         assert KEYS.current == "k1"
         result = CliRunner().invoke(app, ["verify"])
         assert result.exit_code == 0, result.output
-        (ledger.folder / "lane-0001.jsonl").write_text("nothing\n")
+        (sealed.folder / "lane-0001.jsonl").write_text("nothing\n")
         assert CliRunner().invoke(app, ["verify"]).exit_code == 1
         out = tmp_path / "out"
         assert CliRunner().invoke(app, ["export-journal", "--out", str(out)]).exit_code == 0

@@ -22,7 +22,7 @@ from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
 from tests.wallet_service.test_repository import take
 from wallet_service import endpoints
 from wallet_service.domain.batch import JournalRow, Placed
-from wallet_service.repository import Reads
+from wallet_service.repository import Reads, Seals
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -50,7 +50,7 @@ async def serving(dsn: str) -> AsyncIterator[httpx2.AsyncClient]:
     engine = databases.create_engine(dsn, application="test", schema=SCHEMA)
     app = FastAPI()
     problems.install(app)
-    app.include_router(endpoints.router(settings(dsn), Reads(engine, LANES)))
+    app.include_router(endpoints.router(settings(dsn), Reads(engine, LANES), Seals(engine)))
     transport = httpx2.ASGITransport(app=app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://wallet", headers=headers) as client:

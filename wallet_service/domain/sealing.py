@@ -1,4 +1,7 @@
-"""A lane's next checkpoint. Whoever signs looks first: rows that do not follow are not sealed."""
+"""A lane's next checkpoint, and the proof that a row is under one.
+
+Whoever signs looks first: rows that do not follow are not sealed.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -6,7 +9,7 @@ from typing import NamedTuple
 
 from shared import merkle
 from shared.checkpoints import NO_CHECKPOINT, Sealed, SigningKeys, hash_of, leaf_of
-from shared.contracts.checkpoints import Checkpoint
+from shared.contracts.checkpoints import Checkpoint, InclusionProof
 from shared.errors import IntegrityViolation
 from shared.signing import GENESIS, ChainKeys, key_id_of
 
@@ -58,3 +61,19 @@ def seal(
             sealed_at=max(now, before.sealed_at) if before else now,
         )
     )
+
+
+def prove(checkpoint: Checkpoint, entries: Sequence[Entry], position: int) -> InclusionProof:
+    """The proof that the row at a position is one of those that a checkpoint sealed, from all of them.
+
+    Raises IntegrityViolation where they are not what it sealed.
+    """
+    leaves = [leaf_of(entry.checksum, entry.content) for entry in entries]
+    if len(leaves) != checkpoint.rows or merkle.root(leaves).hex() != checkpoint.root:
+        raise IntegrityViolation(
+            f"lane {checkpoint.lane}: rows {checkpoint.first_position} to {checkpoint.last_position} are not what "
+            f"checkpoint {checkpoint.number} sealed"
+        )
+    index = position - checkpoint.first_position
+    path = [sibling.hex() for sibling in merkle.path(leaves, index)]
+    return InclusionProof(leaf_index=index, tree_size=len(leaves), path=path)

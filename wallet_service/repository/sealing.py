@@ -67,6 +67,16 @@ class Seals:
         async with database.reading(self._engine) as connection:
             return [_checkpoint(row) for row in await connection.execute(query)]
 
+    async def covering(self, lane: int, position: int) -> tuple[Checkpoint, Sequence[Entry]] | None:
+        """The checkpoint that a row is under, and all rows that are under it; None where there is none yet."""
+        last_before = select(tables.checkpoints).where(_c.lane == lane, _c.first_position <= position)
+        async with database.reading(self._engine) as connection:
+            found = await connection.execute(last_before.order_by(_c.first_position.desc()).limit(1))
+            row = found.first()
+            if row is None or row.last_position < position:
+                return None
+            return _checkpoint(row), await _entries(connection, lane, row.first_position - 1, row.last_position)
+
     async def mark_published(self, lane: int, number: int) -> None:
         """Note up to which number a lane's checkpoints were acknowledged by the broker."""
         statement = text("UPDATE seals SET published = greatest(published, :number) WHERE lane = :lane")
@@ -91,11 +101,10 @@ async def load_due(connection: AsyncConnection, lane: int, limit: int) -> Due | 
     last = select(tables.checkpoints).where(_c.lane == lane).order_by(_c.number.desc()).limit(1)
     row = (await connection.execute(last)).first()
     before = _checkpoint(row) if row else None
-    raw = await database.driver(connection)
     position = before.last_position if before else 0
     # A range rather than a LIMIT: however the planner reads it, it reads no more than that.
-    rows = await raw.fetch(_ENTRIES, lane, position, position + limit)
-    return Due(before, [Entry(*each) for each in rows], seal.now) if rows else None
+    entries = await _entries(connection, lane, position, position + limit)
+    return Due(before, entries, seal.now) if entries else None
 
 
 async def save_checkpoint(connection: AsyncConnection, checkpoint: Checkpoint) -> None:
@@ -103,6 +112,11 @@ async def save_checkpoint(connection: AsyncConnection, checkpoint: Checkpoint) -
     digests = {name: bytes.fromhex(getattr(checkpoint, name)) for name in ("head", "root", "previous", "signature")}
     rest = checkpoint.model_dump(exclude={"rows", *digests})
     await connection.execute(insert(tables.checkpoints).values(**rest, **digests))
+
+
+async def _entries(connection: AsyncConnection, lane: int, after: int, through: int) -> Sequence[Entry]:
+    raw = await database.driver(connection)
+    return [Entry(*row) for row in await raw.fetch(_ENTRIES, lane, after, through)]
 
 
 def _checkpoint(row: Row[Any]) -> Checkpoint:
