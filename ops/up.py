@@ -198,6 +198,7 @@ def _start(name: str, port: int, data: Path, found: Places) -> Child:
     environment = {
         **{key: value for key, value in os.environ.items() if not key.endswith("_DATABASE_URL")},
         **found.environment(),
+        "KEY_SOURCE": "file",
         "JWKS_FILE": str(found.secrets_dir / development_secrets.JWKS),
     }
     command = [sys.executable, "-m", "uvicorn", "--factory", APPLICATIONS[name], "--host", "127.0.0.1"]

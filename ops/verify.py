@@ -1,6 +1,5 @@
 """`langsense verify` and what goes with it: where the keys are, and a bar that shows how far it is."""
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,14 +10,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemaini
 from rich.progress import Progress as Bar
 from sqlalchemy import text
 
-from ops import development_secrets, proof
+from ops import proof
 from ops.places import Places
 from ops.proof import Check, Outside, export
 from ops.proof.walk import Progress
-from shared.checkpoints import PublicKeys, SigningKeys, verify_receipt
+from shared.checkpoints import PublicKeys, verify_receipt
 from shared.contracts.checkpoints import Receipt
 from shared.errors import ConfigurationError
-from shared.signing import ChainKeys
+from shared.keyring import Keyring, KeySettings, source_of
 
 
 async def ledger(found: Places, public_keys: Path | None, checkpoints: str | None, console: Console) -> list[Check]:
@@ -31,7 +30,7 @@ async def ledger(found: Places, public_keys: Path | None, checkpoints: str | Non
         with console.status("adding up"):
             checks = [await proof.conserved(connection), await proof.folded(connection)]
         with bar(console, rows) as progress:
-            return [*checks, await proof.chained(connection, chain_keys(found), public, outside, progress)]
+            return [*checks, await proof.chained(connection, keyring(found).chain, public, outside, progress)]
 
 
 async def exported(folder: Path, public_keys: Path, checkpoints: str | None, console: Console) -> list[Check]:
@@ -60,14 +59,19 @@ def receipt(file: Path, public_keys: Path) -> Receipt:
     return found
 
 
-def chain_keys(found: Places) -> ChainKeys:
-    """The HMAC keys, from the environment or the folder of secrets."""
-    return ChainKeys.parse(_secret(found, "chain_keys"))
+def keyring(found: Places) -> Keyring:
+    """The platform's keys, from where its KEY_SOURCE says. Raises ConfigurationError, KeysUnavailable."""
+    try:
+        settings = KeySettings(_secrets_dir=found.secrets_dir, secrets_dir=found.secrets_dir)
+    except ValidationError as error:
+        wrong = {str(finding["loc"][0]).upper() for finding in error.errors(include_input=False)}
+        raise ConfigurationError(f"out of range: {', '.join(sorted(wrong))}") from None
+    return Keyring.read(source_of(settings))
 
 
 def own_public_keys(found: Places) -> PublicKeys:
     """The public halves of this platform's own signing keys. An auditor brings a file instead."""
-    return SigningKeys.parse(_secret(found, "checkpoint_keys")).public()
+    return keyring(found).signing.public()
 
 
 def read_public_keys(file: Path) -> PublicKeys:
@@ -81,14 +85,6 @@ def read_public_keys(file: Path) -> PublicKeys:
 def outside_of(url: str | None) -> Outside | None:
     """The checkpoints outside, as they are now; None where no place is named. Raises SinkUnavailable."""
     return Outside.now(url) if url else None
-
-
-def _secret(found: Places, name: str) -> str:
-    given = os.environ.get(name.upper())
-    try:
-        return given or development_secrets.read(found.secrets_dir, name)
-    except OSError as error:
-        raise ConfigurationError(f"{name.upper()} is not set, and there is no {found.secrets_dir / name}") from error
 
 
 @contextmanager

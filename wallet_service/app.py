@@ -10,7 +10,7 @@ from shared import broker, database, migrations, service
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts import topics
 from shared.errors import ConfigurationError
-from shared.keyring import Keyring
+from shared.keyring import Keyring, source_of
 from shared.progress import Progress
 from shared.service import Health
 from shared.tasks import BackgroundTasks
@@ -46,7 +46,8 @@ async def _check_lanes(publisher: Publisher, lanes: int) -> None:
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
-    keyring = Keyring.parse(settings.chain_keys.get_secret_value(), settings.checkpoint_keys.get_secret_value())
+    source = source_of(settings)
+    keyring = Keyring.read(source)
     health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
     options = BrokerOptions.of(settings, SERVICE)
     engine = database.create_engine(
@@ -82,6 +83,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             kafka.include_router(handlers.router(options, settings, commands, progress, metrics))
             tasks.start("relay", relay.run())
             tasks.start("sealer", sealer.run())
+            tasks.start("keys", keyring.follow(source, settings.keys_look_every_s))
             stack.push_async_callback(tasks.stop)
             # The last to start is the first to stop: no batch is under way when its publisher closes.
             stack.push_async_callback(kafka.stop)

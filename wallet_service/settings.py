@@ -1,19 +1,16 @@
 """The wallet's knobs."""
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
 from shared.anchors import URL_PATTERN
+from shared.keyring import KeySettings
 from shared.settings import Dsn, Seconds, ServiceSettings
 
 
-class Settings(ServiceSettings):
+class Settings(ServiceSettings, KeySettings):
     """What the wallet reads from its environment."""
 
     wallet_database_url: Dsn
-    # The HMAC keys of the chain, `id:hex[,id:hex…]`, newest first, each of at least 32 bytes.
-    chain_keys: SecretStr
-    # The Ed25519 keys of the checkpoints, `id:hex[,id:hex…]`, newest first, each the 32 bytes of a seed.
-    checkpoint_keys: SecretStr
     # Where checkpoints are kept outside the database: file:///path of a folder, one file a lane.
     checkpoint_sink: str = Field(pattern=URL_PATTERN)
     # A lane is sealed when it has so many new rows, or when the oldest of them is this old. One checkpoint covers at

@@ -52,13 +52,13 @@ async def run(
 async def prove(places: Places, result: Result) -> list[Check]:
     """All that must hold after a run."""
     figures = await _caught_up(places)
-    keys, public = verify.chain_keys(places), verify.own_public_keys(places)
+    keyring = verify.keyring(places)
     outside = verify.outside_of(places.checkpoint_sink)
     async with proof.snapshot(places.database_urls["wallet"]) as connection:
         return [
             await proof.conserved(connection),
             await proof.folded(connection),
-            await proof.chained(connection, keys, public, outside),
+            await proof.chained(connection, keyring.chain, keyring.signing.public(), outside),
             await _figures_equal(connection, figures),
             await _decided_once(connection, result),
             _answered(result),
