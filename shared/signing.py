@@ -61,6 +61,9 @@ class ChainedRow(NamedTuple):
     key_id: str
 
 
+# Position, checksum, content: a journal row as the chain sees it.
+Entry = tuple[int, bytes, bytes]
+
 _INTEGERS = ("lane", "position", "user_id", "amount_minor", "cash_minor", "reserved_minor")
 _FACTS = ChainedRow._fields.index("facts")
 

@@ -19,11 +19,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ops.proof.check import Check
 from ops.proof.journal import Outside, looked_at, pages, read_along_the_key, table_checkpoints
-from ops.proof.walk import Entry, LaneFindings, Progress, Walked, trusted, walk
+from ops.proof.walk import LaneFindings, Progress, Walked, trusted, walk
 from shared.anchors import CheckpointFiles
 from shared.checkpoints import PublicKeys
 from shared.errors import ConfigurationError, IntegrityViolation
-from shared.signing import content_of_fields, fields_of_content
+from shared.signing import Entry, content_of_fields, fields_of_content
 
 PUBLIC_KEYS = "public_keys.json"
 LINES_AT_ONCE = 2000

@@ -8,13 +8,13 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ops.proof.check import Check
-from ops.proof.walk import Entry, LaneFindings, Progress, Walked, trusted, walk
+from ops.proof.walk import LaneFindings, Progress, Walked, trusted, walk
 from shared import database
 from shared.anchors import CheckpointFiles
 from shared.checkpoints import PublicKeys
 from shared.contracts.checkpoints import Checkpoint
 from shared.errors import IntegrityViolation
-from shared.signing import CONTENT_SQL, GENESIS, ChainKeys
+from shared.signing import CONTENT_SQL, GENESIS, ChainKeys, Entry
 
 ROWS_PER_FETCH = 2000
 # What was sealed longer ago than this is outside, or the wallet has long been telling why not.

@@ -8,11 +8,9 @@ from ops.proof.check import MAX_FINDINGS
 from shared import merkle
 from shared.checkpoints import PublicKeys, leaf_of, wrong_successor
 from shared.contracts.checkpoints import Checkpoint
-from shared.signing import GENESIS, ChainKeys, key_id_of
+from shared.signing import GENESIS, ChainKeys, Entry, key_id_of
 
 EVER = datetime.min.replace(tzinfo=UTC)
-# Position, checksum, content: as the chain sees a row.
-Entry = tuple[int, bytes, bytes]
 Progress = Callable[[int], object]
 
 

@@ -62,9 +62,10 @@ def langsense(
 
 def clean(extra: Mapping[str, str]) -> dict[str, str]:
     """The environment without what would point a command at another platform."""
-    ours = ("GATEWAY_", "KAFKA_", "DATABASE_", "WALLET_", "SECRETS_DIR", "BROKER", "DURATION", "PLAYERS", "RATE")
+    ours = ("GATEWAY_", "KAFKA_", "DATABASE_", "WALLET_", "BROKER", "DURATION", "PLAYERS", "RATE")
+    keys = ("SECRETS_DIR", "CHECKPOINT_", "CHAIN_KEYS", "KEY_SOURCE", "VAULT_")
     return {
-        **{name: value for name, value in os.environ.items() if not name.startswith(ours)},
+        **{name: value for name, value in os.environ.items() if not name.startswith(ours + keys)},
         "COLUMNS": "200",
         **extra,
     }

@@ -40,7 +40,7 @@ def test_the_demo_ends_with_a_proof_that_holds(platform: Platform) -> None:
     assert {check["check"] for check in found["proof"]} >= {
         "money conserved",
         "balances equal the fold of the journal",
-        "chain verified",
+        "chain and checkpoints verified",
         "metrics equal the ledger",
         "one decision per command",
         "each retried request answered once",
@@ -71,7 +71,7 @@ def test_a_token_of_a_player_is_for_that_player_alone(platform: Platform) -> Non
 def test_verify_passes_on_an_honest_ledger(platform: Platform) -> None:
     done = platform.run("verify")
     assert done.returncode == 0, done.stdout
-    assert "chain verified" in done.stdout
+    assert "chain and checkpoints verified" in done.stdout
 
 
 def test_nothing_is_parked_and_the_command_says_so(platform: Platform) -> None:
@@ -123,5 +123,5 @@ def test_the_demo_holds_on_apache_kafka_too(apache_kafka: None, tmp_path: Path) 
 
 
 def _rows(found: dict[str, Any]) -> int:
-    (chain,) = (check for check in found["proof"] if check["check"] == "chain verified")
+    (chain,) = (check for check in found["proof"] if check["check"] == "chain and checkpoints verified")
     return int(chain["looked_at"].split()[0])

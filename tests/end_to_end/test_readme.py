@@ -14,7 +14,7 @@ from tests.end_to_end.support import Platform
 ROOT = Path(__file__).parents[2]
 PAGES = ("README.md", "ARCHITECTURE.md")
 BLOCK = re.compile(r"^```sh\n(.*?)^```", re.MULTILINE | re.DOTALL)
-LANGSENSE = re.compile(r"langsense ([a-z]+)")
+LANGSENSE = re.compile(r"langsense ([a-z-]+)")
 MAKE = re.compile(r"\bmake ([a-z]+)")
 
 
@@ -61,4 +61,4 @@ def test_the_readmes_requests_run_as_they_stand(platform: Platform) -> None:
         in_place = in_place.replace(f"langsense {command}", f"langsense {command} --data {platform.data}")
     printed = support.shell(in_place, platform)
     assert '"cash":"40.00"' in printed.replace(" ", "")
-    assert "chain verified" in printed
+    assert "chain and checkpoints verified" in printed

@@ -5,21 +5,12 @@ Whoever signs looks first: rows that do not follow are not sealed.
 
 from collections.abc import Sequence
 from datetime import datetime
-from typing import NamedTuple
 
 from shared import merkle
 from shared.checkpoints import NO_CHECKPOINT, Sealed, SigningKeys, hash_of, leaf_of
 from shared.contracts.checkpoints import Checkpoint, InclusionProof
 from shared.errors import IntegrityViolation
-from shared.signing import GENESIS, ChainKeys, key_id_of
-
-
-class Entry(NamedTuple):
-    """A journal row as the chain sees it."""
-
-    position: int
-    checksum: bytes
-    content: bytes
+from shared.signing import GENESIS, ChainKeys, Entry, key_id_of
 
 
 def seal(
@@ -38,17 +29,17 @@ def seal(
     position, head = (before.last_position, bytes.fromhex(before.head)) if before else (0, GENESIS)
     first = position + 1
     leaves = []
-    for entry in entries:
+    for at, checksum, content in entries:
         position += 1
-        if entry.position != position:
+        if at != position:
             raise IntegrityViolation(f"lane {lane}: position {position} is missing")
-        key_id = key_id_of(entry.content)
+        key_id = key_id_of(content)
         if not chain.knows(key_id):
             raise IntegrityViolation(f"lane {lane}, position {position}: key {key_id!r} is not known here")
-        if chain.checksum_of(head, key_id, entry.content) != entry.checksum:
+        if chain.checksum_of(head, key_id, content) != checksum:
             raise IntegrityViolation(f"lane {lane}, position {position}: the checksum is not this row's")
-        head = entry.checksum
-        leaves.append(leaf_of(head, entry.content))
+        head = checksum
+        leaves.append(leaf_of(checksum, content))
     return signing.signed(
         Sealed(
             lane=lane,
@@ -68,7 +59,7 @@ def prove(checkpoint: Checkpoint, entries: Sequence[Entry], position: int) -> In
 
     Raises IntegrityViolation where they are not what it sealed.
     """
-    leaves = [leaf_of(entry.checksum, entry.content) for entry in entries]
+    leaves = [leaf_of(checksum, content) for _, checksum, content in entries]
     if len(leaves) != checkpoint.rows or merkle.root(leaves).hex() != checkpoint.root:
         raise IntegrityViolation(
             f"lane {checkpoint.lane}: rows {checkpoint.first_position} to {checkpoint.last_position} are not what "

@@ -9,9 +9,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import database
 from shared.contracts.checkpoints import Checkpoint
-from shared.signing import CONTENT_SQL
+from shared.signing import CONTENT_SQL, Entry
 from wallet_service import tables
-from wallet_service.domain.sealing import Entry
 
 _MARKS = text(
     """SELECT l.lane, l.position - coalesce(c.last_position, 0) AS unsealed, coalesce(c.number, 0) AS sealed,
@@ -116,7 +115,8 @@ async def save_checkpoint(connection: AsyncConnection, checkpoint: Checkpoint) -
 
 async def _entries(connection: AsyncConnection, lane: int, after: int, through: int) -> Sequence[Entry]:
     raw = await database.driver(connection)
-    return [Entry(*row) for row in await raw.fetch(_ENTRIES, lane, after, through)]
+    entries: Sequence[Entry] = await raw.fetch(_ENTRIES, lane, after, through)
+    return entries
 
 
 def _checkpoint(row: Row[Any]) -> Checkpoint:
