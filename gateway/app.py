@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from gateway import handlers
 from gateway.domain.callers import Caller, caller_of
 from gateway.domain.ports import WalletLink
-from gateway.endpoints import API, pages, players, receipts, reports, transactions
+from gateway.endpoints import API, audits, pages, players, receipts, reports, transactions
 from gateway.endpoints.door import Door
 from gateway.endpoints.rates import Rates
 from gateway.endpoints.transactions import Postings
@@ -108,6 +108,7 @@ def assembled(
             transactions.router(settings, door, postings, link, reads),
             receipts.router(door, link, reads),
             players.router(door, rates, reads),
+            audits.router(door, rates, reads),
             reports.router(door, reads),
         ),
         health_prefix=API,

@@ -1,7 +1,7 @@
 """What other services own, read over HTTP: the gateway has no tables. Money is in minor units in here."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Any, TypeVar
 from uuid import UUID
 
@@ -23,6 +23,12 @@ class _Wallet(BaseModel):
     balances: list[Balance]
 
 
+class PastWallet(_Wallet):
+    """A player's balances at a moment, and the position of the last of its rows that counts."""
+
+    position: int
+
+
 class DailyReport(BaseModel):
     """Figures by currency, in minor units, and whatever else is said about them."""
 
@@ -32,6 +38,7 @@ class DailyReport(BaseModel):
 
 
 _WALLET = TypeAdapter(_Wallet)
+_PAST = TypeAdapter(PastWallet)
 _REPORT = TypeAdapter(DailyReport)
 _OBJECT = TypeAdapter(dict[str, Any])
 _ROW = TypeAdapter(LedgerEvent)
@@ -54,6 +61,15 @@ class Reads:
     async def balances(self, user_id: int) -> Sequence[Balance]:
         """A player's balances, by currency. Raises NotFound."""
         return _decoded(_WALLET, await _get(self._wallet, f"/users/{user_id}/wallet")).balances
+
+    async def past(self, user_id: int, moment: datetime) -> PastWallet:
+        """A player's balances as they were at a moment, by currency. Raises NotFound."""
+        query = {"as_of": moment.isoformat()}
+        return _decoded(_PAST, await _get(self._wallet, f"/users/{user_id}/wallet", query))
+
+    async def balance_audit(self, user_id: int) -> dict[str, Any]:
+        """A player's balances beside its rows, in minor units. Raises NotFound."""
+        return _decoded(_OBJECT, await _get(self._wallet, f"/users/{user_id}/balance-audit"))
 
     async def history(self, user_id: int, *, limit: int, before: int | None) -> Sequence[LedgerEvent]:
         """At most `limit` of a player's rows below a position, the newest first."""
@@ -82,7 +98,7 @@ class Reads:
         return _decoded(_REPORT, await _get(self._metrics, f"/reports/daily/{day.isoformat()}"))
 
 
-async def _get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int] | None = None) -> bytes:
+async def _get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str] | None = None) -> bytes:
     # What is said of a failure is read outside: it names no host.
     try:
         response = await client.get(path, params=query)

@@ -4,7 +4,8 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import broker, database, migrations, service
 from shared.broker import BrokerOptions, Publisher
@@ -19,7 +20,7 @@ from wallet_service import endpoints, handlers
 from wallet_service.handlers.commands import Commands
 from wallet_service.handlers.relay import Relay
 from wallet_service.handlers.sealer import Sealer
-from wallet_service.repository import Reads, Seals
+from wallet_service.repository import Audits, Reads, Seals
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -41,6 +42,13 @@ async def _check_lanes(publisher: Publisher, lanes: int) -> None:
         partitions = await publisher.partitions(topic)
         if partitions != lanes:
             raise ConfigurationError(f"LANES: {lanes}, but {topic} has {partitions} partitions; they must be as many")
+
+
+def _routers(settings: Settings, engine: AsyncEngine, reads: Reads, keyring: Keyring) -> tuple[APIRouter, ...]:
+    return (
+        endpoints.router(settings, reads),
+        endpoints.proofs(settings, reads, Seals(engine), Audits(engine), keyring),
+    )
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -98,6 +106,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(endpoints.router(settings, reads, Seals(engine)),),
+        routers=_routers(settings, engine, reads, keyring),
         openapi_url=None,
     )

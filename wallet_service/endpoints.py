@@ -2,43 +2,54 @@
 
 import math
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
+from sqlalchemy import Row
 
-from shared.contracts.fields import MAX_INT64
-from shared.errors import NotFound, NotSealedYet
+from shared.contracts.fields import MAX_INT64, Moment
+from shared.errors import FieldError, InvalidInput, NotFound, NotSealedYet
+from shared.keyring import Keyring
 from shared.lanes import lane_of
 from shared.service import internal_only
+from wallet_service.domain.auditing import Finding, findings
 from wallet_service.domain.batch import JournalRow
 from wallet_service.domain.events import event
 from wallet_service.domain.sealing import prove
-from wallet_service.repository import Reads, Seals
+from wallet_service.repository import Audits, Reads, Seals, audited_balances, audited_rows
 from wallet_service.settings import Settings
 
 UserId = Annotated[int, Path(ge=1, le=MAX_INT64)]
+# A player whose rows are altered may have thousands of findings; a person reads the first of them.
+MAX_FINDINGS = 100
+AsOf = Annotated[Moment | None, Query()]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
 
-def router(settings: Settings, reads: Reads, seals: Seals) -> APIRouter:
-    """The wallet's internal endpoints."""
+def router(settings: Settings, reads: Reads) -> APIRouter:
+    """What was decided, and what it comes to."""
     api = APIRouter(dependencies=[Depends(internal_only(settings))])
 
-    async def decided(command_id: UUID) -> JournalRow:
-        row = await reads.transaction(command_id)
-        if row is None:
-            raise NotFound(f"no decision on command {command_id}")
-        return row
-
-    @api.get("/users/{user_id}/wallet", summary="A player's balances, by currency")
-    async def wallet(user_id: UserId) -> Response:
-        rows = await reads.balances(lane_of(user_id, settings.lanes), user_id)
+    @api.get("/users/{user_id}/wallet", summary="A player's balances, by currency; with `as_of` as they were then")
+    async def wallet(user_id: UserId, as_of: AsOf = None) -> Response:
+        lane = lane_of(user_id, settings.lanes)
+        rows = await reads.balances(lane, user_id) if as_of is None else await past(lane, user_id, as_of)
         if not rows:
             raise NotFound(f"there is no wallet of player {user_id}; the first deposit makes it")
         balances = [{"currency": row.currency, "cash_minor": row.cash, "reserved_minor": row.reserved} for row in rows]
-        return _json({"user_id": user_id, "balances": balances})
+        body: dict[str, Any] = {"user_id": user_id, "balances": balances}
+        if as_of is not None:
+            body |= {"as_of": as_of, "position": max(row.position for row in rows)}
+        return _json(body)
+
+    async def past(lane: int, user_id: int, moment: datetime) -> Sequence[Row[Any]]:
+        found = await reads.as_of(lane, user_id, moment)
+        if moment > found.now:
+            raise InvalidInput([FieldError("as_of", "must not be in the future")])
+        return found.balances
 
     @api.get("/users/{user_id}/transactions", summary="A player's journal rows, the newest first")
     async def history(
@@ -49,17 +60,7 @@ def router(settings: Settings, reads: Reads, seals: Seals) -> APIRouter:
 
     @api.get("/transactions/{command_id}", summary="The journal row that decided a command")
     async def transaction(command_id: UUID) -> Response:
-        return _json(event(await decided(command_id)))
-
-    @api.get("/transactions/{command_id}/receipt", summary="The row, its checkpoint, and the proof that it is under it")
-    async def receipt(command_id: UUID) -> Response:
-        row = await decided(command_id)
-        covering = await seals.covering(row.content.lane, row.content.position)
-        if covering is None:
-            raise NotSealedYet(math.ceil(settings.checkpoint_every_s))
-        checkpoint, entries = covering
-        proof = prove(checkpoint, entries, row.content.position)
-        return _json({"row": event(row), "proof": dict(proof), "checkpoint": checkpoint.model_dump()})
+        return _json(event(await _decided(reads, command_id)))
 
     @api.get("/lanes", summary="Where each lane stands")
     async def lanes() -> Response:
@@ -79,6 +80,64 @@ def router(settings: Settings, reads: Reads, seals: Seals) -> APIRouter:
         return _rows(await reads.journal(lane, after, limit))
 
     return api
+
+
+def proofs(settings: Settings, reads: Reads, seals: Seals, audits: Audits, keyring: Keyring) -> APIRouter:
+    """What shows that it is so: receipts, audits, and how the lanes stand."""
+    api = APIRouter(dependencies=[Depends(internal_only(settings))])
+
+    @api.get("/transactions/{command_id}/receipt", summary="The row, its checkpoint, and the proof that it is under it")
+    async def receipt(command_id: UUID) -> Response:
+        row = await _decided(reads, command_id)
+        covering = await seals.covering(row.content.lane, row.content.position)
+        if covering is None:
+            raise NotSealedYet(math.ceil(settings.checkpoint_every_s))
+        checkpoint, entries = covering
+        proof = prove(checkpoint, entries, row.content.position)
+        return _json({"row": event(row), "proof": dict(proof), "checkpoint": checkpoint.model_dump()})
+
+    @api.get("/users/{user_id}/balance-audit", summary="A player's balances beside its rows, and its rows' checksums")
+    async def balance_audit(user_id: UserId) -> Response:
+        return _json(await audit(audits, keyring, lane_of(user_id, settings.lanes), user_id))
+
+    return api
+
+
+async def _decided(reads: Reads, command_id: UUID) -> JournalRow:
+    row = await reads.transaction(command_id)
+    if row is None:
+        raise NotFound(f"no decision on command {command_id}")
+    return row
+
+
+async def audit(audits: Audits, keyring: Keyring, lane: int, user_id: int) -> dict[str, Any]:
+    """A player's audit. Raises NotFound for a player without balances and without rows."""
+    found: list[Finding] = []
+    async with audits.snapshot() as connection:
+        async for page in audited_rows(connection, lane, user_id):
+            found += findings(page, keyring.chain)
+        balances = await audited_balances(connection, lane, user_id)
+    if not balances:
+        raise NotFound(f"there is no wallet of player {user_id}; the first deposit makes it")
+    return {
+        "user_id": user_id,
+        "lane": lane,
+        "rows": sum(row.rows for row in balances),
+        "accounts": [
+            {
+                "currency": row.currency,
+                "cash_minor": row.cash,
+                "reserved_minor": row.reserved,
+                "folded_cash_minor": row.folded_cash,
+                "folded_reserved_minor": row.folded_reserved,
+            }
+            for row in balances
+        ],
+        "finding_count": len(found),
+        "findings": [finding._asdict() for finding in found[:MAX_FINDINGS]],
+        "consistent": not found
+        and all((row.cash, row.reserved) == (row.folded_cash, row.folded_reserved) for row in balances),
+    }
 
 
 def _rows(rows: Sequence[JournalRow]) -> Response:

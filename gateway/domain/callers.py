@@ -25,6 +25,7 @@ class Scope(StrEnum):
     READ_OWN_WALLET = "wallet:read:own"
     READ_FRAUD = "fraud:read"
     READ_REPORTS = "reports:read"
+    AUDIT_BALANCES = "balances:audit"
 
 
 _STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS})
@@ -32,11 +33,12 @@ _STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS})
 SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     Role.PLAYER: frozenset({Scope.READ_OWN_WALLET, Scope.READ_OWN_TRANSACTIONS}),
     Role.GAME_SERVER: frozenset({Scope.WRITE_GAME, Scope.READ_WALLET}),
-    Role.SUPPORT: _STAFF | {Scope.READ_FRAUD},
+    Role.SUPPORT: _STAFF | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES},
     Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS},
-    Role.COMPLIANCE: _STAFF,
-    Role.FINANCE: _STAFF | {Scope.WRITE_FUNDS, Scope.READ_REPORTS},
-    Role.ADMIN: _STAFF | {Scope.WRITE_GAME, Scope.WRITE_FUNDS, Scope.READ_FRAUD, Scope.READ_REPORTS},
+    Role.COMPLIANCE: _STAFF | {Scope.AUDIT_BALANCES},
+    Role.FINANCE: _STAFF | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.AUDIT_BALANCES},
+    Role.ADMIN: _STAFF
+    | {Scope.WRITE_GAME, Scope.WRITE_FUNDS, Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.AUDIT_BALANCES},
 }
 
 _OWN: Mapping[Scope, Scope] = {

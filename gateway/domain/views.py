@@ -90,6 +90,13 @@ class WalletView(_View):
     balances: list[BalanceView]
 
 
+class PastWalletView(WalletView):
+    """With `as_of`: the balances as they were then, and the position of the player's last row that counts."""
+
+    as_of: str | None = None
+    position: int | None = None
+
+
 class DecisionView(_View):
     """A decision: the transaction, and the balances of its currency right after it."""
 
@@ -186,6 +193,12 @@ def wallet(user_id: int, balances: Sequence[Balance]) -> dict[str, Any]:
             for balance in balances
         ],
     }
+
+
+def audit(found: Mapping[str, Any]) -> dict[str, Any]:
+    """A balance audit, with its accounts' amounts as decimal strings."""
+    accounts = [_in_decimals(account, account["currency"]) for account in found["accounts"]]
+    return {**found, "accounts": accounts}
 
 
 def figures(currencies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """What is known of one player: the wallet, the transactions, how fast it bets."""
 
+from datetime import datetime
 from typing import Annotated, Any
 from urllib.parse import urlencode
 
@@ -8,13 +9,15 @@ from pydantic import BeforeValidator
 
 from gateway.domain import views
 from gateway.domain.callers import Caller, Scope
-from gateway.domain.views import TransactionPage, WalletView
+from gateway.domain.views import PastWalletView, TransactionPage
 from gateway.endpoints import API, described
 from gateway.endpoints.answers import Json
 from gateway.endpoints.door import Door
 from gateway.endpoints.rates import Rates
 from gateway.repository import Reads
-from shared.contracts.fields import MAX_INT64
+from shared import clock
+from shared.contracts.fields import MAX_INT64, Moment
+from shared.errors import FieldError, InvalidInput
 
 PAGE_ROWS = 50
 MAX_PAGE_ROWS = 200
@@ -42,12 +45,19 @@ def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
     @api.get(
         "/wallet",
         tags=["ledger"],
-        summary="A player's balances",
-        responses={200: {"model": WalletView}, **described.problem_answers(404)},
+        summary="A player's balances, now or as they were",
+        responses={200: {"model": PastWalletView}, **described.problem_answers(404)},
     )
-    async def get_wallet(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
+    async def get_wallet(
+        request: Request,
+        user_id: UserId,
+        caller: caller_of_request,
+        as_of: Annotated[Moment | None, Query(description="A moment that has passed.")] = None,
+    ) -> Response:
         await enter(request, caller, Scope.READ_WALLET, user_id)
-        return Json(views.wallet(user_id, await reads.balances(user_id)))
+        if as_of is None:
+            return Json(views.wallet(user_id, await reads.balances(user_id)))
+        return Json(await _past_wallet(reads, user_id, as_of))
 
     @api.get(
         "/transactions",
@@ -82,6 +92,13 @@ def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
         return Json(await reads.bet_velocity(user_id))
 
     return api
+
+
+async def _past_wallet(reads: Reads, user_id: int, as_of: datetime) -> dict[str, Any]:
+    if as_of > clock.utc_now():
+        raise InvalidInput([FieldError("as_of", "must not be in the future")])
+    past = await reads.past(user_id, as_of)
+    return views.wallet(user_id, past.balances) | {"as_of": clock.to_text(as_of), "position": past.position}
 
 
 def _next(request: Request, limit: int, cursor: str | None) -> dict[str, Any]:

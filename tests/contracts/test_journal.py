@@ -20,7 +20,7 @@ from shared.testing import MOMENT, FakeLedger
 from tests.support import LANES, TOKEN, Database
 from wallet_service import endpoints, repository, tables
 from wallet_service.domain.batch import Batch, Placed, needs
-from wallet_service.repository import Offsets, Reads, Seals
+from wallet_service.repository import Offsets, Reads
 from wallet_service.settings import Settings
 
 CHAIN_KEYS = "k1:" + "a1" * 32
@@ -54,7 +54,7 @@ async def real(database: Database) -> AsyncIterator[Books]:
     )
     app = FastAPI()
     problems.install(app)
-    app.include_router(endpoints.router(settings, Reads(engine, LANES), Seals(engine)))
+    app.include_router(endpoints.router(settings, Reads(engine, LANES)))
 
     async def deposit(user_id: int, amount_minor: int) -> None:
         command = Command(

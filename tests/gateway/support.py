@@ -193,12 +193,22 @@ class FakeWallet:
             rows = [row for row in self.rows.values() if row.user_id == user_id and row.position < before]
             rows.sort(key=lambda row: -row.position)
             return _found([row.model_dump(mode="json") for row in rows[: int(request.url.params["limit"])]])
+        if parts[2] == "balance-audit":
+            return _found(_audit(user_id) if (user_id, "USD") in self.cash_minor else None)
         balances = [
             {"currency": currency, "cash_minor": cash, "reserved_minor": 0}
             for (owner, currency), cash in sorted(self.cash_minor.items())
             if owner == user_id
         ]
-        return _found({"user_id": user_id, "balances": balances} if balances else None)
+        # Made up: the same at all times.
+        past = {"as_of": request.url.params["as_of"], "position": 7} if "as_of" in request.url.params else {}
+        return _found({"user_id": user_id, "balances": balances, **past} if balances else None)
+
+
+def _audit(user_id: int) -> dict[str, Any]:
+    account = {"currency": "USD", "cash_minor": 1050, "reserved_minor": 0, "folded_cash_minor": 1000}
+    finding = {"position": 7, "what": "checksum mismatch"}
+    return {"user_id": user_id, "accounts": [account], "findings": [finding], "consistent": False}
 
 
 def _receipt(found: Receipt | None) -> httpx2.Response:

@@ -40,6 +40,7 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/transactions/{transaction_id}/receipt"): (None, ALL),
     ("GET", "/api/v1/users/{user_id}/wallet"): (None, STAFF | {Role.GAME_SERVER}),
     ("GET", "/api/v1/users/{user_id}/transactions"): (None, STAFF),
+    ("GET", "/api/v1/users/{user_id}/balance-audit"): (None, STAFF - {Role.RISK}),
     ("GET", "/api/v1/users/{user_id}/bet-velocity"): (None, frozenset({Role.RISK, Role.SUPPORT, Role.ADMIN})),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
 }

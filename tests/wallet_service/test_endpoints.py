@@ -16,13 +16,14 @@ from shared import problems
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind
 from shared.journal import HttpJournal
+from shared.keyring import Keyring
 from shared.lanes import lane_of
 from tests.support import LANES, TOKEN, Database
 from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
 from tests.wallet_service.test_repository import take
 from wallet_service import endpoints
 from wallet_service.domain.batch import JournalRow, Placed
-from wallet_service.repository import Reads, Seals
+from wallet_service.repository import Audits, Reads, Seals
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -50,7 +51,9 @@ async def serving(dsn: str) -> AsyncIterator[httpx2.AsyncClient]:
     engine = databases.create_engine(dsn, application="test", schema=SCHEMA)
     app = FastAPI()
     problems.install(app)
-    app.include_router(endpoints.router(settings(dsn), Reads(engine, LANES), Seals(engine)))
+    reads, keyring = Reads(engine, LANES), Keyring.parse(CHAIN_KEYS, CHECKPOINT_KEYS)
+    app.include_router(endpoints.router(settings(dsn), reads))
+    app.include_router(endpoints.proofs(settings(dsn), reads, Seals(engine), Audits(engine), keyring))
     transport = httpx2.ASGITransport(app=app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://wallet", headers=headers) as client:

@@ -1,6 +1,7 @@
 """What is read outside a batch, and the mark of what was published."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -22,6 +23,13 @@ _MARK_PUBLISHED = sql(
 )
 
 
+_AS_OF = text(
+    """SELECT DISTINCT ON (currency) currency, position, cash_after AS cash, reserved_after AS reserved
+    FROM transactions WHERE lane = :lane AND user_id = :user_id AND created_at <= :moment
+    ORDER BY currency, position DESC"""
+)
+
+
 class LaneMark(NamedTuple):
     """How far a lane's rows were published, and how long ago its last batch was decided (seconds)."""
 
@@ -30,6 +38,13 @@ class LaneMark(NamedTuple):
     published: int
     head: bytes
     idle_s: float
+
+
+class Past(NamedTuple):
+    """A player's balances at a moment, by currency, and the database's clock when they were read."""
+
+    balances: Sequence[Row[Any]]
+    now: datetime
 
 
 class Reads:
@@ -50,6 +65,18 @@ class Reads:
                 {"lane": lane, "user_id": user_id},
             )
             return rows.all()
+
+    async def as_of(self, lane: int, user_id: int, moment: datetime) -> Past:
+        """What a player's last rows up to a moment say.
+
+        Waits for a batch that is under way on the lane: its rows are dated before they are committed.
+        """
+        async with database.transaction(self._engine) as connection:
+            waited = text("SELECT lane FROM lanes WHERE lane = :lane FOR SHARE")
+            await connection.execute(waited, {"lane": lane})
+            now: datetime = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+            rows = await connection.execute(_AS_OF, {"lane": lane, "user_id": user_id, "moment": moment})
+            return Past(rows.all(), now)
 
     async def transaction(self, command_id: UUID) -> JournalRow | None:
         """The row that decided a command, on whichever lane it is."""

@@ -1,0 +1,32 @@
+"""Audits: a player's balances beside the journal."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Request, Response
+
+from gateway.domain import views
+from gateway.domain.callers import Caller, Scope
+from gateway.endpoints import API, described
+from gateway.endpoints.answers import Json
+from gateway.endpoints.door import Door
+from gateway.endpoints.players import UserId
+from gateway.endpoints.rates import Rates
+from gateway.repository import Reads
+
+
+def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
+    """The endpoints of audits."""
+    api = APIRouter(prefix=API, tags=["integrity"])
+    caller_of_request = Annotated[Caller, Depends(door.caller)]
+
+    @api.get(
+        "/users/{user_id}/balance-audit",
+        summary="A player's balances beside the fold of its rows, and its rows' checksums",
+        responses=described.problem_answers(404),
+    )
+    async def get_balance_audit(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
+        caller.require_about(Scope.AUDIT_BALANCES, user_id)
+        await rates.player(request, user_id)
+        return Json(views.audit(await reads.balance_audit(user_id)))
+
+    return api
