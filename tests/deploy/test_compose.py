@@ -108,9 +108,21 @@ class TestWhatIsKeptApart:
         folder = mounts(compose["services"][name])[SECRETS_DIR]
         assert (folder["source"], folder["read_only"]) == ("secrets", True)
 
-    def test_the_keys_of_the_chain_are_the_wallets_and_the_commands(self, compose: Compose) -> None:
-        seen_by = {name for name in (*APPLICATIONS, "ops") if "chain_keys" not in hidden(compose["services"][name])}
+    @pytest.mark.parametrize("keys", ["chain_keys", "checkpoint_keys"])
+    def test_the_keys_of_the_ledger_are_the_wallets_and_the_commands(self, compose: Compose, keys: str) -> None:
+        seen_by = {name for name in (*APPLICATIONS, "ops") if keys not in hidden(compose["services"][name])}
         assert seen_by == {"wallet", "ops"}
+
+    def test_the_wallet_alone_writes_the_checkpoints_and_the_command_reads_them(self, compose: Compose) -> None:
+        blocks = compose["services"]
+        (folder,) = {
+            blocks[name]["environment"]["CHECKPOINT_SINK"].removeprefix("file://") for name in ("wallet", "ops")
+        }
+        mounted = {name: mounts(block)[folder] for name, block in blocks.items() if folder in mounts(block)}
+        assert {name: mount.get("read_only", False) for name, mount in mounted.items()} == {
+            "wallet": False,
+            "ops": True,
+        }
 
     @pytest.mark.parametrize("name", APPLICATIONS)
     def test_no_application_can_sign_a_token_or_administrate_the_database(self, compose: Compose, name: str) -> None:
