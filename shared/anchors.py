@@ -55,9 +55,9 @@ class CheckpointFiles:
     def sizes(self) -> dict[int, int]:
         """How long each lane's file is now, in bytes; empty before the first. Raises SinkUnavailable."""
         try:
-            if not self._folder.exists():
-                return {}
             found = [(_FILE.fullmatch(path.name), path.stat().st_size) for path in self._folder.iterdir()]
+        except FileNotFoundError:
+            return {}
         except OSError as error:
             raise SinkUnavailable(f"the folder of checkpoints cannot be read: {error.strerror}") from error
         return {int(name[1]): size for name, size in found if name}
