@@ -75,7 +75,7 @@ def role_passwords() -> dict[str, str]:
 
 
 @pytest.fixture(scope="session")
-def template(postgres_server: Postgres, role_passwords: dict[str, str]) -> str:
+def migrated_database(postgres_server: Postgres, role_passwords: dict[str, str]) -> str:
     """A database as `langsense migrate` makes it, for the tests' own to be copied from."""
     name = f"template_{secrets.token_hex(6)}"
 
@@ -88,13 +88,13 @@ def template(postgres_server: Postgres, role_passwords: dict[str, str]) -> str:
 
 
 @pytest.fixture
-def database(postgres_server: Postgres, role_passwords: dict[str, str], template: str) -> Iterator[Database]:
+def database(postgres_server: Postgres, role_passwords: dict[str, str], migrated_database: str) -> Iterator[Database]:
     """A fresh database, as `langsense migrate` makes it."""
     name = f"test_{secrets.token_hex(6)}"
     admin_dsn = postgres_server.dsn(name)
 
     async def make() -> None:
-        await copy_database(postgres_server, template, name)
+        await copy_database(postgres_server, migrated_database, name)
         # What belongs to the database itself is not copied: its grants and its search path.
         await provision.grant(admin_dsn, role_passwords)
 
