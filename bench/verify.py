@@ -34,8 +34,10 @@ from shared.checkpoints import SigningKeys
 from shared.keyring import Keyring
 from shared.lanes import DEFAULT_LANES, lane_of
 from wallet_service import repository
-from wallet_service.domain.batch import Batch, Placed, needs
+from wallet_service.domain.batch import Batch
+from wallet_service.domain.needs import Placed, needs
 from wallet_service.domain.sealing import seal
+from wallet_service.settings import LimitSettings
 
 ROWS = int(os.environ.get("ROWS", "200000"))
 BATCH_RECORDS = 2000
@@ -93,11 +95,11 @@ def _cpu_s(processes: Sequence[psutil.Process]) -> float:
 
 
 async def _decide(engine: AsyncEngine, keyring: Keyring) -> None:
-    commands = load.commands(ROWS)
+    commands, rules = load.commands(ROWS), LimitSettings().rules()
     while batch := [Placed(lane_of(each.user_id, DEFAULT_LANES), each) for each in islice(commands, BATCH_RECORDS)]:
         async with database.transaction(engine) as connection:
-            loaded = await repository.load(connection, needs(batch))
-            decided = Batch(loaded, keyring.chain)
+            loaded = await repository.load(connection, needs(batch), rules.windows)
+            decided = Batch(loaded, keyring.chain, rules)
             for lane, command in batch:
                 decided.answer(lane, command)
             offsets = repository.Offsets(dict.fromkeys(range(DEFAULT_LANES), 0), {})

@@ -32,10 +32,11 @@ def exponent(currency: str) -> int:
         raise ValueError("is not an ISO 4217 currency code with minor units, such as USD") from None
 
 
-def to_minor(amount: str, currency: str) -> int:
+def to_minor(amount: str, currency: str, *, zero: bool = False) -> int:
     """A positive decimal string as minor units: ("10.00", "USD") is 1000, ("10", "JPY") is 10.
 
-    Raises ValueError, with a message that says what is allowed.
+    `zero` lets zero pass, which is no amount to move and can be a limit. Raises ValueError, with a message that says
+    what is allowed.
     """
     decimals = exponent(currency)
     if len(amount) > _MAX_AMOUNT_TEXT:
@@ -49,7 +50,7 @@ def to_minor(amount: str, currency: str) -> int:
         raise ValueError('must be a plain positive decimal string, such as "10.00"') from None
     if minor != minor.to_integral_value():
         raise ValueError(f"has more than the {decimals} decimals that {currency} has")
-    if minor <= 0:
+    if minor < 0 or (minor == 0 and not zero):
         raise ValueError("must be more than zero")
     if minor > MAX_AMOUNT_MINOR:
         raise ValueError(f"must be at most {to_decimal(MAX_AMOUNT_MINOR, currency)} {currency}")

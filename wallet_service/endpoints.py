@@ -16,8 +16,8 @@ from shared.keyring import Keyring
 from shared.lanes import lane_of
 from shared.service import internal_only
 from wallet_service.domain.auditing import Finding, findings
-from wallet_service.domain.batch import JournalRow
 from wallet_service.domain.events import event
+from wallet_service.domain.needs import JournalRow
 from wallet_service.domain.sealing import prove
 from wallet_service.repository import Audits, Reads, Seals, audited_balances, audited_rows
 from wallet_service.settings import Settings

@@ -1,13 +1,111 @@
 """The wallet's knobs."""
 
-from pydantic import Field
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo, available_timezones
 
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_settings import BaseSettings
+
+from shared import money
 from shared.anchors import URL_PATTERN
+from shared.contracts.fields import Currency
+from shared.contracts.limits import LimitName
 from shared.keyring import KeySettings
 from shared.settings import Dsn, Seconds, ServiceSettings
+from wallet_service.domain.limits import Rules, WindowMode, Windows
+
+MAX_COOLDOWN_S = 30 * 86_400
+
+# Of these, a currency that is to be played in needs every one.
+REQUIRED_LIMITS = (
+    LimitName.DAILY_DEPOSIT_LIMIT,
+    LimitName.DAILY_LOSS_LIMIT,
+    LimitName.WEEKLY_LOSS_LIMIT,
+    LimitName.MONTHLY_LOSS_LIMIT,
+    LimitName.MAX_BET_AMOUNT,
+    LimitName.MAX_PAYOUT_AMOUNT,
+)
+
+# A decimal amount, such as "500" or "500.00"; zero allows nothing.
+Amount = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,4})?$")]
 
 
-class Settings(ServiceSettings, KeySettings):
+def _known_zone(name: str) -> str:
+    if name not in available_timezones():
+        raise ValueError("is not an IANA time zone, such as Europe/Malta")
+    return name
+
+
+class LimitSettings(BaseSettings):
+    """The operator's and the jurisdiction's limits. Amounts are in BASE_CURRENCY where nothing else is said."""
+
+    base_currency: Currency = "USD"
+    daily_deposit_limit: Amount = "10000"
+    daily_loss_limit: Amount = "500"
+    weekly_loss_limit: Amount = "2000"
+    monthly_loss_limit: Amount = "5000"
+    max_bet_amount: Amount = "1000"
+    max_payout_amount: Amount = "100000"
+    # After the last deposit, in every currency.
+    withdrawal_cooldown_seconds: int = Field(default=86_400, ge=0, le=MAX_COOLDOWN_S)
+    # JSON: {"EUR": {"DAILY_DEPOSIT_LIMIT": "9000", …}}. Deposits and bets in a currency that is not here are refused.
+    currency_limits: dict[Currency, dict[LimitName, Amount]] = Field(default_factory=dict)
+    # JSON, as above: what the jurisdiction asks for beside the operator. The lower holds.
+    jurisdiction_limits: dict[Currency, dict[LimitName, Amount]] = Field(default_factory=dict)
+    # calendar: day, ISO week and month in PLATFORM_TIME_ZONE. rolling: 24 hours, 7 days, 30 days.
+    limit_windows: WindowMode = WindowMode.CALENDAR
+    platform_time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    # A player's own limit is raised so long after it asked, when it confirms.
+    limit_raise_wait_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400)
+    # A hold that does not say until when is released by itself after this time.
+    hold_expiry_seconds: int = Field(default=7 * 86_400, ge=60, le=365 * 86_400)
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        for currency, limits in self.currency_limits.items():
+            missing = [name for name in REQUIRED_LIMITS if name not in limits]
+            if missing:
+                raise ValueError(f"CURRENCY_LIMITS: {currency} lacks {missing[0]}")
+        self.rules()
+        return self
+
+    def rules(self) -> Rules:
+        """The limits as decisions take them. Raises ValueError for an amount that its currency cannot have."""
+        base = {
+            LimitName.DAILY_DEPOSIT_LIMIT: self.daily_deposit_limit,
+            LimitName.DAILY_LOSS_LIMIT: self.daily_loss_limit,
+            LimitName.WEEKLY_LOSS_LIMIT: self.weekly_loss_limit,
+            LimitName.MONTHLY_LOSS_LIMIT: self.monthly_loss_limit,
+            LimitName.MAX_BET_AMOUNT: self.max_bet_amount,
+            LimitName.MAX_PAYOUT_AMOUNT: self.max_payout_amount,
+        }
+        cooldown = {LimitName.WITHDRAWAL_COOLDOWN_SECONDS: self.withdrawal_cooldown_seconds}
+        operator = {self.base_currency: base} | self.currency_limits
+        return Rules(
+            operator={currency: cooldown | _values(limits, currency) for currency, limits in operator.items()},
+            jurisdiction={currency: _values(limits, currency) for currency, limits in self.jurisdiction_limits.items()},
+            windows=Windows(self.limit_windows, ZoneInfo(self.platform_time_zone)),
+            raise_wait=timedelta(seconds=self.limit_raise_wait_seconds),
+            hold_for=timedelta(seconds=self.hold_expiry_seconds),
+        )
+
+
+def _values(limits: Mapping[LimitName, str], currency: str) -> dict[LimitName, int]:
+    return {name: _value(name, amount, currency) for name, amount in limits.items()}
+
+
+def _value(name: LimitName, amount: str, currency: str) -> int:
+    try:
+        if name is LimitName.WITHDRAWAL_COOLDOWN_SECONDS:
+            return int(amount)
+        return money.to_minor(amount, currency, zero=True)
+    except ValueError as error:
+        raise ValueError(f"{name} in {currency} {error}") from None
+
+
+class Settings(ServiceSettings, LimitSettings, KeySettings):
     """What the wallet reads from its environment."""
 
     wallet_database_url: Dsn

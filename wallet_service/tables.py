@@ -3,6 +3,8 @@
 Amounts and balances are minor units of the row's currency.
 """
 
+from enum import StrEnum
+
 from sqlalchemy import (
     BigInteger,
     CheckConstraint,
@@ -30,7 +32,7 @@ SCHEMA = "wallet"
 metadata = MetaData(schema=SCHEMA)
 
 
-def _values(names: type[Kind] | type[Status] | type[Account]) -> list[str]:
+def _values(names: type[StrEnum]) -> list[str]:
     return [member.value for member in names]
 
 
@@ -104,8 +106,48 @@ accounts = Table(
     Column("reserved", BigInteger, nullable=False),
     Column("lane", SmallInteger, nullable=False),
     Column("currency", Text, nullable=False),
+    Column("deposits", BigInteger, nullable=False, server_default=text("0")),
+    Column(
+        "bets",
+        BigInteger,
+        nullable=False,
+        server_default=text("0"),
+        comment="minor units, as payouts: what was taken back is not in it",
+    ),
+    Column("payouts", BigInteger, nullable=False, server_default=text("0")),
+    Column("deposited_at", DateTime(timezone=True)),
+    Column("opened_at", DateTime(timezone=True)),
     PrimaryKeyConstraint("lane", "user_id", "currency", name="accounts_pkey"),
     CheckConstraint("reserved >= 0", name="accounts_reserved_check"),
+)
+
+account_openings = Table(
+    "account_openings",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("deposits", BigInteger, nullable=False),
+    Column("bets", BigInteger, nullable=False),
+    Column("payouts", BigInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("currency", Text, nullable=False),
+    PrimaryKeyConstraint("lane", "user_id", "currency", "opened_at", name="account_openings_pkey"),
+    comment="an account's totals when a period began in which it was used",
+)
+
+player_limits = Table(
+    "player_limits",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("override", BigInteger),
+    Column("own", BigInteger),
+    Column("pending", BigInteger),
+    Column("pending_from", DateTime(timezone=True)),
+    Column("lane", SmallInteger, nullable=False),
+    Column("name", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    PrimaryKeyConstraint("lane", "user_id", "name", "currency", name="player_limits_pkey"),
+    CheckConstraint("(pending IS NULL) = (pending_from IS NULL)", name="player_limits_pending_check"),
 )
 
 house_accounts = Table(
@@ -126,11 +168,28 @@ holds = Table(
     Column("lane", SmallInteger, nullable=False),
     Column("currency", Text, nullable=False),
     Column("reference_id", Text, nullable=False),
+    Column("hold_until", DateTime(timezone=True), nullable=False),
     PrimaryKeyConstraint("lane", "user_id", "reference_id", name="holds_pkey"),
     CheckConstraint("remaining >= 0", name="holds_remaining_check"),
 )
+Index("holds_until_idx", holds.c.lane, holds.c.hold_until, postgresql_where=text("remaining > 0"))
 
-# One row for each reference that a rollback came for, whether or not there was anything to take back.
+# What of the payouts of a reference waits in reserved for its release.
+held_payouts = Table(
+    "held_payouts",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("held", BigInteger, nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    Column("reference_id", Text, nullable=False),
+    Column("round_id", Text, nullable=False, comment="empty where the reference has no round"),
+    PrimaryKeyConstraint("lane", "user_id", "reference_id", "round_id", name="held_payouts_pkey"),
+    CheckConstraint("held >= 0", name="held_payouts_held_check"),
+)
+Index("held_payouts_held_idx", held_payouts.c.lane, postgresql_where=text("held > 0"))
+
+# One row for each reference that a rollback came for, whether or not there was anything to take back; and one for each
+# transaction that was reversed, under its id.
 cancellations = Table(
     "cancellations",
     metadata,
@@ -141,6 +200,16 @@ cancellations = Table(
     Column("reference_id", Text, nullable=False),
     Column("round_id", Text, nullable=False, comment="empty where the reference has no round"),
     PrimaryKeyConstraint("lane", "user_id", "kind", "reference_id", "round_id", name="cancellations_pkey"),
+)
+
+disputes = Table(
+    "disputes",
+    metadata,
+    Column("position", BigInteger, nullable=False, comment="of the row that opened or resolved it"),
+    Column("id", Uuid, nullable=False, comment="the disputed transaction's"),
+    Column("state", Enum("open", "resolved", name="dispute_state", metadata=metadata), nullable=False),
+    Column("lane", SmallInteger, nullable=False),
+    PrimaryKeyConstraint("lane", "id", name="disputes_pkey"),
 )
 
 checkpoints = Table(

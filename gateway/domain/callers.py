@@ -82,7 +82,7 @@ class Caller:
         """Raises Forbidden where this caller may not post transactions of this kind."""
         self.require(scope_to_post(kind))
 
-    def require_seeing(self, kind: Kind, user_id: int) -> None:
+    def require_seeing(self, kind: Kind | str, user_id: int) -> None:
         """Raises Forbidden where this caller may not look at a transaction.
 
         Who may post a kind may look it up, so that a game server can follow what it was told to follow.
@@ -91,7 +91,7 @@ class Caller:
             self.require_about(Scope.READ_TRANSACTIONS, user_id)
 
 
-def scope_to_post(kind: Kind) -> Scope:
+def scope_to_post(kind: Kind | str) -> Scope:
     """The scope that posting a transaction of this kind needs."""
     return Scope.WRITE_GAME if kind in GAME_KINDS else Scope.WRITE_FUNDS
 

@@ -46,7 +46,7 @@ class TransactionView(_View):
 
     id: UUID
     user_id: int
-    type: Kind
+    type: Kind | str
     amount: str
     currency: str
     status: str = Field(description="posted, refused or pending")
@@ -141,7 +141,7 @@ def transaction(event: LedgerEvent) -> dict[str, Any]:
     return {
         "id": str(event.command_id),
         "user_id": event.user_id,
-        "type": event.kind.value,
+        "type": str(event.kind),
         "amount": to_decimal(event.amount_minor, event.currency),
         "currency": event.currency,
         "status": event.status.value,

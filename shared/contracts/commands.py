@@ -7,10 +7,20 @@ commands stand on one lane in the order in which they were published.
 from typing import Self
 from uuid import UUID
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
 from shared.contracts.fields import AmountMinor, Currency, Moment, Provider, Text, UserId
-from shared.contracts.kinds import NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.contracts.kinds import (
+    LIMIT_KINDS,
+    MOVES_NOTHING,
+    NEEDS_ORIGINAL,
+    NEEDS_PROVIDER,
+    NEEDS_REASON,
+    NEEDS_REFERENCE,
+    REQUEST_KINDS,
+    Kind,
+)
+from shared.contracts.limits import OWN_LIMITS, LimitName
 from shared.errors import FieldError, Undecodable
 
 # A command is a few hundred bytes; what is larger is not read.
@@ -20,10 +30,15 @@ MAX_COMMAND_BYTES = 8 * 1024
 class Command(BaseModel):
     """One command: one decision, one journal row.
 
-    `reference_id` names the game transaction or the payment, `round_id` the round. A rollback names the
-    `reference_id` and `round_id` of the bet or payout that it takes back; a capture or release names the
-    `reference_id` of its hold. `provider` names the clearing account. `reason` and `actor` say why and by whom an
-    adjustment is made. A command decided after `expires_at` is refused.
+    `reference_id` names what the command is about: the game transaction or the payment, `round_id` the round. A
+    rollback, or the release of a held payout, names the `reference_id` and `round_id` of the bet or payout that it is
+    for; a capture or release names the `reference_id` of its hold. A reversal or dispute names another transaction's
+    id, and a reversal that one's `provider` too. A limit's command names the limit, and its amount is the limit's
+    value: minor units, or seconds where its name ends in SECONDS.
+
+    `provider` names the clearing account. `reason` and `actor` say why and by whom staff does something. A command
+    decided after `expires_at` is refused. A hold that was neither captured nor released by `hold_until` is released;
+    without it, after the wallet's own time.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", title="Command")
@@ -40,6 +55,21 @@ class Command(BaseModel):
     actor: Text | None = None
     occurred_at: Moment
     expires_at: Moment | None = None
+    hold_until: Moment | None = None
+
+    @field_validator("amount_minor")
+    @classmethod
+    def _moves_something(cls, amount_minor: int, info: ValidationInfo) -> int:
+        if amount_minor == 0 and info.data.get("kind") not in MOVES_NOTHING:
+            raise ValueError("must be more than zero")
+        return amount_minor
+
+    @field_validator("reference_id")
+    @classmethod
+    def _names_what_it_is_about(cls, reference_id: str | None, info: ValidationInfo) -> str | None:
+        if reference_id is not None and "kind" in info.data:
+            check_reference(info.data["kind"], reference_id)
+        return reference_id
 
     @model_validator(mode="after")
     def _has_what_its_kind_needs(self) -> Self:
@@ -47,6 +77,24 @@ class Command(BaseModel):
         if missing:
             raise ValueError(f"{missing[0]} is required for {self.kind}")
         return self
+
+
+def check_reference(kind: Kind, reference_id: str) -> None:
+    """Raises ValueError where this cannot be what a command of this kind is about."""
+    if kind in LIMIT_KINDS:
+        names = OWN_LIMITS if kind in REQUEST_KINDS else frozenset(LimitName)
+        if reference_id not in names:
+            raise ValueError(f"must be one of {', '.join(sorted(names))} for {kind}")
+    elif kind in NEEDS_ORIGINAL and not _is_canonical_uuid(reference_id):
+        raise ValueError(f"must be a transaction's id for {kind}")
+
+
+def _is_canonical_uuid(text: str) -> bool:
+    # One text for one transaction: what was reversed is counted by it.
+    try:
+        return str(UUID(text)) == text
+    except ValueError:
+        return False
 
 
 def missing_fields(

@@ -37,7 +37,8 @@ def _known_currency(code: str) -> str:
 
 UserId = Annotated[int, Field(ge=1, le=MAX_INT64, description="The player, a positive 64-bit integer.")]
 AmountMinor = Annotated[
-    int, Field(gt=0, le=money.MAX_AMOUNT_MINOR, description="Minor units of the currency, more than zero.")
+    int,
+    Field(ge=0, le=money.MAX_AMOUNT_MINOR, description="Minor units of the currency. More than zero to move money."),
 ]
 Currency = Annotated[
     str,

@@ -10,7 +10,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.contracts.commands import MAX_COMMAND_BYTES, Command, decode, encode
-from shared.contracts.kinds import NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.contracts.kinds import (
+    LIMIT_KINDS,
+    MOVES_NOTHING,
+    NEEDS_ORIGINAL,
+    NEEDS_PROVIDER,
+    NEEDS_REASON,
+    NEEDS_REFERENCE,
+    REQUEST_KINDS,
+    Kind,
+)
 from shared.errors import Undecodable
 from shared.money import MAX_AMOUNT_MINOR
 
@@ -112,7 +121,9 @@ def test_a_kind_that_needs_more_says_what(kind: Kind) -> None:
     if needs:
         with pytest.raises(Undecodable, match=f"is required for {kind}"):
             decode(json.dumps(bare).encode())
-    full = bare | {"reference_id": "r", "provider": "bank", "reason": "goodwill", "actor": "ann"}
+    about = {**dict.fromkeys(NEEDS_ORIGINAL, BET["command_id"]), **dict.fromkeys(LIMIT_KINDS, "DAILY_LOSS_LIMIT")}
+    given = {"provider": "bank", "reason": "goodwill", "actor": "ann"}
+    full = bare | {"reference_id": about.get(kind, "r"), **given}
     assert decode(json.dumps(full).encode()).kind is kind
 
 
@@ -126,3 +137,34 @@ def test_what_came_is_not_in_the_error() -> None:
 def test_no_bytes_at_all_raise_anything_else(body: bytes) -> None:
     with contextlib.suppress(Undecodable):
         assert isinstance(decode(body), Command)
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_only_what_moves_nothing_takes_an_amount_of_zero(kind: Kind) -> None:
+    about = {**dict.fromkeys(NEEDS_ORIGINAL, BET["command_id"]), **dict.fromkeys(LIMIT_KINDS, "DAILY_LOSS_LIMIT")}
+    given = {"provider": "bank", "reason": "goodwill", "actor": "ann", "reference_id": about.get(kind, "r")}
+    body = json.dumps(BET | given | {"kind": kind, "amount_minor": 0}).encode()
+    if kind in MOVES_NOTHING:
+        assert decode(body).amount_minor == 0
+    else:
+        assert wrong_fields(body) == ["amount_minor"]
+
+
+@pytest.mark.parametrize("kind", sorted(NEEDS_ORIGINAL))
+@pytest.mark.parametrize(
+    "reference", ["game_77", "0192F0C1-0000-7000-8000-000000000001", "0192f0c1000070008000000000000001"]
+)
+def test_another_transaction_is_named_by_its_id_in_one_way(kind: Kind, reference: str) -> None:
+    body = BET | {"kind": kind, "reference_id": reference, "reason": "mistake", "actor": "ann"}
+    assert wrong_fields(json.dumps(body).encode()) == ["reference_id"]
+
+
+@pytest.mark.parametrize("kind", sorted(LIMIT_KINDS))
+def test_a_limit_is_named_by_its_name(kind: Kind) -> None:
+    body = BET | {"kind": kind, "reason": "vip", "actor": "ann"}
+    for name, allowed in (("DAILY_LOSS_LIMIT", True), ("MAX_PAYOUT_AMOUNT", kind not in REQUEST_KINDS), ("MAX", False)):
+        encoded = json.dumps(body | {"reference_id": name}).encode()
+        if allowed:
+            assert decode(encoded).reference_id == name
+        else:
+            assert wrong_fields(encoded) == ["reference_id"]

@@ -18,8 +18,10 @@ from shared.lanes import lane_of
 from shared.signing import ChainKeys
 from shared.testing import MOMENT, FakeLedger
 from tests.support import LANES, TOKEN, Database
+from tests.wallet_service.support import RULES
 from wallet_service import endpoints, repository, tables
-from wallet_service.domain.batch import Batch, Placed, needs
+from wallet_service.domain.batch import Batch
+from wallet_service.domain.needs import Placed, needs
 from wallet_service.repository import Offsets, Reads
 from wallet_service.settings import Settings
 
@@ -68,8 +70,8 @@ async def real(database: Database) -> AsyncIterator[Books]:
         )
         lane = lane_of(user_id, LANES)
         async with databases.transaction(engine) as connection:
-            loaded = await repository.load(connection, needs([Placed(lane, command)]))
-            batch = Batch(loaded, ChainKeys.parse(CHAIN_KEYS))
+            loaded = await repository.load(connection, needs([Placed(lane, command)]), RULES.windows)
+            batch = Batch(loaded, ChainKeys.parse(CHAIN_KEYS), RULES)
             batch.answer(lane, command)
             await repository.save(connection, batch.changes, Offsets({lane: 1}, {}), loaded.now)
 

@@ -2,19 +2,23 @@
 
 import pytest
 
-from shared.contracts.kinds import ENTRIES, NEEDS_PROVIDER, ROLLBACKS, Account, Entry, Kind
+from shared.contracts.kinds import ENTRIES, MOVES_NOTHING, NEEDS_PROVIDER, NO_ENTRY, ROLLBACKS, Account, Entry, Kind
 
 
 def test_every_kind_has_its_entry() -> None:
     assert set(ENTRIES) == set(Kind)
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", [kind for kind in Kind if ENTRIES[kind] != NO_ENTRY])
 def test_an_entry_moves_between_two_accounts(kind: Kind) -> None:
     assert ENTRIES[kind].debit is not ENTRIES[kind].credit
 
 
-@pytest.mark.parametrize("kind", Kind)
+def test_what_has_no_entry_moves_nothing_or_has_its_originals() -> None:
+    assert {kind for kind in Kind if ENTRIES[kind] == NO_ENTRY} == MOVES_NOTHING | {Kind.REVERSAL}
+
+
+@pytest.mark.parametrize("kind", [kind for kind in Kind if ENTRIES[kind] != NO_ENTRY])
 def test_every_entry_touches_the_player(kind: Kind) -> None:
     assert {Account.CASH, Account.RESERVED} & set(ENTRIES[kind])
 

@@ -10,7 +10,7 @@ from shared import database as databases
 from shared.broker import BrokerOptions
 from tests.support import LANES, TOKEN, Database
 from tests.wallet_service.client import Client
-from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS
+from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, FAR_LIMITS
 from wallet_service import tables
 from wallet_service.repository import Reads
 from wallet_service.settings import Settings
@@ -43,6 +43,7 @@ def settings(database: Database, kafka: BrokerOptions, tmp_path: Path) -> Settin
         chain_keys=CHAIN_KEYS,
         checkpoint_keys=CHECKPOINT_KEYS,
         checkpoint_sink=(tmp_path / "checkpoints").as_uri(),
+        **FAR_LIMITS,
     )
 
 

@@ -15,34 +15,62 @@ from shared.contracts.kinds import Kind
 from shared.lanes import lane_of
 from shared.signing import GENESIS, ChainKeys
 from wallet_service import repository
-from wallet_service.domain.batch import (
+from wallet_service.domain.batch import Batch
+from wallet_service.domain.limits import PlayerLimit, Rules, Totals, Window
+from wallet_service.domain.needs import (
     AccountKey,
     Answer,
-    Batch,
     Changes,
     DecisionKey,
     HoldKey,
     HouseKey,
     JournalRow,
     LaneState,
+    LimitKey,
     Loaded,
     MovementKey,
     Needs,
     Placed,
     needs,
+    reversal_key,
 )
-from wallet_service.domain.decisions import Hold, Movement, PlayerAccount
+from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
+from wallet_service.settings import LimitSettings
 
 NOW = datetime(2026, 11, 24, 10, 0, tzinfo=UTC)
 CHAIN_KEYS = "k2:" + "b2" * 32 + ",k1:" + "a1" * 32
 CHECKPOINT_KEYS = "s1:" + "c3" * 32
 
+# Limits that are far away, for what is not about them; USD and EUR.
+_FAR = {
+    "daily_deposit_limit": "9000000000",
+    "daily_loss_limit": "9000000000",
+    "weekly_loss_limit": "9000000000",
+    "monthly_loss_limit": "9000000000",
+    "max_bet_amount": "9000000000",
+    "max_payout_amount": "9000000000",
+    "withdrawal_cooldown_seconds": 0,
+}
+_NAMES = {name.upper(): value for name, value in _FAR.items() if name != "withdrawal_cooldown_seconds"}
+FAR_LIMITS: dict[str, Any] = {**_FAR, "currency_limits": {"EUR": _NAMES, "JPY": _NAMES}}
+RULES = LimitSettings(**FAR_LIMITS).rules()
+
 _PROVIDER = {Kind.DEPOSIT, Kind.WITHDRAWAL, Kind.WITHDRAWAL_CAPTURE, Kind.CHARGEBACK, Kind.REFUND}
+_OTHER = {Kind.REVERSAL, Kind.DISPUTE, Kind.DISPUTE_RESOLUTION}
+_LIMIT = {
+    *(Kind.LIMIT_OVERRIDE, Kind.LIMIT_OVERRIDE_REMOVAL),
+    *(Kind.LIMIT_REQUEST, Kind.LIMIT_CONFIRMATION, Kind.LIMIT_REVOCATION),
+}
 _REFERENCE = {
     *(Kind.GAME_BET, Kind.GAME_PAYOUT, Kind.BET_ROLLBACK, Kind.PAYOUT_ROLLBACK),
     *(Kind.WITHDRAWAL_HOLD, Kind.WITHDRAWAL_CAPTURE, Kind.WITHDRAWAL_RELEASE),
+    Kind.PAYOUT_RELEASE,
 }
-_REASON = {Kind.ADJUSTMENT_CREDIT, Kind.ADJUSTMENT_DEBIT}
+_REASON = {
+    *(Kind.ADJUSTMENT_CREDIT, Kind.ADJUSTMENT_DEBIT, Kind.PAYOUT_RELEASE),
+    *(Kind.LIMIT_OVERRIDE, Kind.LIMIT_OVERRIDE_REMOVAL),
+    *_OTHER,
+}
 
 _ids = itertools.count(1)
 
@@ -54,6 +82,10 @@ def command(kind: Kind, amount_minor: int = 1000, user_id: int = 42, **fields: A
         given["provider"] = "stripe"
     if kind in _REFERENCE:
         given["reference_id"] = "game_77"
+    if kind in _OTHER:
+        given["reference_id"] = str(UUID(int=1))
+    if kind in _LIMIT:
+        given["reference_id"] = "DAILY_LOSS_LIMIT"
     if kind in _REASON:
         given |= {"reason": "goodwill", "actor": "ann"}
     return Command(kind=kind, amount_minor=amount_minor, user_id=user_id, **(given | fields))
@@ -62,14 +94,19 @@ def command(kind: Kind, amount_minor: int = 1000, user_id: int = 42, **fields: A
 class MemoryWallet:
     """Decides batches on tables in memory, which load and save as `wallet_service.repository` does."""
 
-    def __init__(self, keys: ChainKeys | None = None) -> None:
+    def __init__(self, keys: ChainKeys | None = None, rules: Rules | None = None) -> None:
         self.keys = keys or ChainKeys.parse(CHAIN_KEYS)
+        self.rules = rules or RULES
         self.rows: list[JournalRow] = []
         self.lanes: dict[int, LaneState] = {}
         self.accounts: dict[AccountKey, PlayerAccount] = {}
         self.holds: dict[HoldKey, Hold] = {}
         self.cancellations: dict[MovementKey, int] = {}
         self.house: dict[HouseKey, int] = defaultdict(int)
+        self.held: dict[MovementKey, int] = defaultdict(int)
+        self.limits: dict[LimitKey, PlayerLimit] = {}
+        self.openings: dict[tuple[AccountKey, datetime], Totals] = {}
+        self.disputes: dict[DecisionKey, DisputeState] = {}
 
     def take(self, commands: Iterable[Command], lane: int = 0, now: datetime = NOW) -> list[Answer]:
         """Decide one batch of one lane."""
@@ -77,7 +114,7 @@ class MemoryWallet:
 
     def take_placed(self, placed: Sequence[Placed], now: datetime = NOW) -> list[Answer]:
         """Decide one batch."""
-        batch = Batch(self.load(needs(placed), now), self.keys)
+        batch = Batch(self.load(needs(placed), now), self.keys, self.rules)
         answers = [batch.answer(lane, each) for lane, each in placed]
         self.save(batch.changes)
         return answers
@@ -97,9 +134,26 @@ class MemoryWallet:
             lanes={lane: self.lanes.get(lane, LaneState(0, GENESIS)) for lane in needed.lanes},
             decisions={key: row for key, row in decided.items() if key in wanted},
             accounts={key: each for key, each in self.accounts.items() if (key.lane, key.user_id) in players},
+            openings={key: found for key in needed.counted if (found := self._opened(key, now))},
+            limits={key: each for key, each in self.limits.items() if (key.lane, key.user_id) in players},
             holds={key: self.holds[key] for key in needed.holds if key in self.holds},
             movements=self._movements(needed),
+            reversed_minor={
+                key: self.cancellations[reversal_key(key, user_id)]
+                for key, user_id in needed.originals.items()
+                if reversal_key(key, user_id) in self.cancellations
+            },
+            disputes={key: self.disputes[key] for key in needed.originals if key in self.disputes},
         )
+
+    def _opened(self, account: AccountKey, now: datetime) -> dict[Window, Totals]:
+        found: dict[Window, Totals] = {}
+        for window in Window:
+            starts_at = self.rules.windows.start(window, now)
+            since = [at for key, at in self.openings if key == account and at >= starts_at]
+            if since:
+                found[window] = self.openings[account, min(since)]
+        return found
 
     def save(self, changes: Changes) -> None:
         """What a batch decided becomes what these tables say."""
@@ -110,6 +164,18 @@ class MemoryWallet:
         self.cancellations |= {key: each.returned_minor for key, each in changes.cancellations.items()}
         for key, amount in changes.house_minor.items():
             self.house[key] += amount
+        for movement, held in changes.held_minor.items():
+            self.held[movement] += held
+        self.limits |= changes.limits
+        for account, opened_at, totals in changes.openings:
+            assert (account, opened_at) not in self.openings
+            self.openings[account, opened_at] = totals
+        for account, posted_at, totals in changes.backdated:
+            for key, at in self.openings:
+                if key == account and at > posted_at:
+                    self.openings[key, at] = self.openings[key, at].plus(totals, times=-1)
+        for change in changes.disputes:
+            self.disputes[DecisionKey(change.row.content.lane, change.disputed)] = change.state
 
     def _movements(self, needed: Needs) -> dict[MovementKey, Movement]:
         found: dict[MovementKey, Movement] = {}
@@ -117,7 +183,12 @@ class MemoryWallet:
             posted = [row.content for row in self.rows if _is_of(row, key)]
             if posted:
                 currencies = frozenset(row.currency for row in posted)
-                found[key] = Movement(currencies, sum(row.amount_minor for row in posted))
+                found[key] = Movement(
+                    currencies,
+                    sum(row.amount_minor for row in posted),
+                    posted_at=max(row.created_at for row in posted),
+                    held_minor=self.held.get(key, 0),
+                )
         for key in needed.cancellations:
             if key in self.cancellations:
                 returned = self.cancellations[key]
@@ -132,12 +203,15 @@ def _is_of(row: JournalRow, key: MovementKey) -> bool:
     )
 
 
-async def decide(engine: AsyncEngine, commands: Iterable[Command], lanes: int, keys: ChainKeys) -> list[JournalRow]:
+async def decide(
+    engine: AsyncEngine, commands: Iterable[Command], lanes: int, keys: ChainKeys, rules: Rules | None = None
+) -> list[JournalRow]:
     """Decide one batch on the real tables, each command on its player's lane; returns the rows that it made."""
     placed = [Placed(lane_of(each.user_id, lanes), each) for each in commands]
+    rules = rules or RULES
     async with database.transaction(engine) as connection:
-        loaded = await repository.load(connection, needs(placed))
-        batch = Batch(loaded, keys)
+        loaded = await repository.load(connection, needs(placed), rules.windows)
+        batch = Batch(loaded, keys, rules)
         for lane, each in placed:
             batch.answer(lane, each)
         offsets = repository.Offsets(dict.fromkeys(range(lanes), 0), {})

@@ -17,7 +17,7 @@ from tests.support import LANES, Database, eventually, outdated, started
 from tests.wallet_service.client import Client, events
 from tests.wallet_service.support import command
 from wallet_service.app import create_app
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 from wallet_service.handlers.relay import Relay
 from wallet_service.repository import Reads
 from wallet_service.settings import Settings

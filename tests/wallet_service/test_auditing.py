@@ -15,7 +15,7 @@ from shared.signing import ChainKeys
 from tests.support import LANES, Database, as_administrator
 from tests.wallet_service.support import CHAIN_KEYS, command, decide
 from tests.wallet_service.test_endpoints import problem, serving
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 
 pytestmark = pytest.mark.integration
 

@@ -16,8 +16,9 @@ from shared.errors import CommandIdReused
 from shared.signing import GENESIS, ChainKeys
 from tests.wallet_service import model
 from tests.wallet_service.strategies import streams
-from tests.wallet_service.support import CHAIN_KEYS, NOW, MemoryWallet, command
-from wallet_service.domain.batch import Answer, DecisionKey, HoldKey, JournalRow, MovementKey, Placed, needs
+from tests.wallet_service.support import CHAIN_KEYS, NOW, RULES, MemoryWallet, command
+from wallet_service.domain.needs import AccountKey, Answer, DecisionKey, HoldKey, JournalRow, MovementKey, Placed, needs
+from wallet_service.domain.state import Hold
 
 LANE = 3
 
@@ -68,7 +69,7 @@ class TestOneState:
         wallet = MemoryWallet()
         answers = wallet.take([command(Kind.DEPOSIT), command(Kind.WITHDRAWAL_HOLD), command(Kind.WITHDRAWAL_CAPTURE)])
         assert [status for status, _ in outcomes(answers)] == ["posted"] * 3
-        assert wallet.holds == {HoldKey(0, 42, "game_77"): ("USD", 0)}
+        assert wallet.holds == {HoldKey(0, 42, "game_77"): Hold("USD", 0, NOW + RULES.hold_for)}
 
     def test_players_currencies_rounds_and_lanes_do_not_meet(self) -> None:
         wallet = MemoryWallet()
@@ -120,7 +121,7 @@ class TestRepetitions:
         assert first.row is again.row
         assert later.row == first.row
         assert len(wallet.rows) == 1
-        assert wallet.accounts[0, 42, "USD"] == (1000, 0)  # type: ignore[index]
+        assert wallet.accounts[AccountKey(0, 42, "USD")][:2] == (1000, 0)
 
     def test_a_refusal_stays_refused_when_the_money_has_come(self) -> None:
         wallet = MemoryWallet()
@@ -321,7 +322,7 @@ class TestAnyStream:
         last = {(row.content.user_id, row.content.currency): row.content for row in wallet.rows}
         for key, account in wallet.accounts.items():
             row = last[key.user_id, key.currency]
-            assert (row.cash_minor, row.reserved_minor) == account
+            assert (row.cash_minor, row.reserved_minor) == (account.cash_minor, account.reserved_minor)
 
     @given(streams())
     def test_no_bet_and_no_withdrawal_takes_cash_below_zero(self, stream: list[Command]) -> None:

@@ -24,10 +24,11 @@ from shared.errors import DatabaseUnavailable
 from shared.lanes import key_of, lane_of
 from tests.support import LANES, Database, as_administrator, eventually, started
 from tests.wallet_service.client import Client, events, read
-from tests.wallet_service.support import command
+from tests.wallet_service.support import RULES, command
 from wallet_service import repository
 from wallet_service.app import create_app
-from wallet_service.domain import batch, decisions
+from wallet_service.domain import decisions
+from wallet_service.domain.needs import Changes, Needs
 from wallet_service.handlers import commands
 from wallet_service.repository import Reads
 from wallet_service.settings import Settings
@@ -394,7 +395,7 @@ def _failing_decide(each: Command, *rest: Any) -> Any:
     return _decide(each, *rest)
 
 
-async def _failing_save(connection: AsyncConnection, changes: batch.Changes, *rest: Any) -> None:
+async def _failing_save(connection: AsyncConnection, changes: Changes, *rest: Any) -> None:
     await _save(connection, changes, *rest)
     if any(row.content.reference_id == "poison" for row in changes.rows):
         await connection.execute(text("SELECT 1 / 0"))
@@ -524,7 +525,7 @@ class _Lost:
 
 async def _make_lane(engine: AsyncEngine) -> None:
     async with databases.transaction(engine) as connection:
-        await repository.load(connection, batch.Needs([LANE], [], [], [], [], []))
+        await repository.load(connection, Needs([LANE], [], [], [], [], {}, [], []), RULES.windows)
 
 
 @asynccontextmanager

@@ -6,16 +6,34 @@ from typing import Any
 import pytest
 
 from shared.contracts.commands import Command
-from shared.contracts.kinds import Account, Kind, Reason, Status
+from shared.contracts.kinds import ENTRIES, NO_ENTRY, Account, Kind, Reason, Status
 from shared.money import MAX_AMOUNT_MINOR, MAX_BALANCE_MINOR
-from tests.wallet_service.support import NOW, command
-from wallet_service.domain.decisions import Concerned, Decision, Hold, HoldState, Movement, PlayerAccount, decide
+from tests.wallet_service.support import NOW, RULES, command
+from wallet_service.domain.decisions import decide
+from wallet_service.domain.limits import Standing, Totals, Window
+from wallet_service.domain.state import Concerned, Decision, Hold, HoldState, Movement, PlayerAccount
 
 USD, EUR = frozenset({"USD"}), frozenset({"EUR"})
 
 
+UNTIL = NOW + RULES.hold_for
+
+
 def decided(each: Command, cash: int = 0, reserved: int = 0, **concerned: Any) -> Decision:
-    return decide(each, Concerned(PlayerAccount(cash, reserved), **concerned), NOW)
+    standing = Standing(RULES.values(each.currency, {}), began=dict.fromkeys(Window, Totals()))
+    return decide(each, Concerned(PlayerAccount(cash, reserved), RULES, standing, **concerned), NOW)
+
+
+def balances(decision: Decision) -> tuple[int, int]:
+    return decision.account.cash_minor, decision.account.reserved_minor
+
+
+def hold_of(remaining_minor: int) -> Hold:
+    return Hold("USD", remaining_minor, UNTIL)
+
+
+def posted_before(amount_minor: int, currencies: frozenset[str] = USD, **rest: Any) -> Movement:
+    return Movement(currencies, amount_minor, posted_at=NOW, **rest)
 
 
 def refused(decision: Decision, reason: Reason) -> bool:
@@ -41,7 +59,9 @@ MOVES = [
     (Kind.REFUND, Account.CASH, Account.CLEARING, 4000, 2000),
     (Kind.ADJUSTMENT_CREDIT, Account.ADJUSTMENTS, Account.CASH, 6000, 2000),
     (Kind.ADJUSTMENT_DEBIT, Account.CASH, Account.ADJUSTMENTS, 4000, 2000),
+    (Kind.PAYOUT_RELEASE, Account.RESERVED, Account.CASH, 6000, 1000),
 ]
+MOVED = [kind for kind, *_ in MOVES]
 ENDS_A_HOLD = {Kind.WITHDRAWAL_CAPTURE, Kind.WITHDRAWAL_RELEASE}
 TAKES_BACK = {Kind.BET_ROLLBACK, Kind.PAYOUT_ROLLBACK}
 NEEDS_FUNDS = [Kind.GAME_BET, Kind.WITHDRAWAL_HOLD, Kind.WITHDRAWAL, Kind.ADJUSTMENT_DEBIT]
@@ -51,14 +71,16 @@ WHATEVER_THE_BALANCE = [Kind.CHARGEBACK, Kind.REFUND]
 def in_its_way(kind: Kind) -> dict[str, Any]:
     """What has to be there before a command of this kind is posted."""
     if kind in ENDS_A_HOLD:
-        return {"hold": Hold("USD", 2000)}
+        return {"hold": hold_of(2000)}
     if kind in TAKES_BACK:
-        return {"movement": Movement(USD, 1000)}
+        return {"movement": posted_before(1000)}
+    if kind is Kind.PAYOUT_RELEASE:
+        return {"movement": posted_before(1500, held_minor=1500)}
     return {}
 
 
-def test_the_table_of_moves_has_every_kind() -> None:
-    assert [kind for kind, *_ in MOVES] == list(Kind)
+def test_the_table_of_moves_has_every_kind_with_an_entry_of_its_own() -> None:
+    assert [kind for kind in Kind if ENTRIES[kind] != NO_ENTRY] == MOVED
 
 
 @pytest.mark.parametrize(("kind", "debit", "credit", "cash", "reserved"), MOVES)
@@ -69,7 +91,7 @@ def test_a_kind_moves_its_amount_between_its_two_accounts(
     assert posted(decision)
     assert decision.amount_minor == 1000
     assert decision.entry == (debit, credit)
-    assert decision.account == PlayerAccount(cash, reserved)
+    assert balances(decision) == (cash, reserved)
 
 
 @pytest.mark.parametrize("kind", list(Kind))
@@ -78,12 +100,12 @@ def test_an_expired_command_is_refused_whatever_it_asks(kind: Kind) -> None:
         late = command(kind, expires_at=NOW - timedelta(seconds=late_s))
         decision = decided(late, 5000, 2000, **in_its_way(kind))
         assert refused(decision, Reason.EXPIRED)
-        assert decision.account == PlayerAccount(5000, 2000)
+        assert balances(decision) == (5000, 2000)
         assert decision.hold is None
         assert decision.movement is None
 
 
-@pytest.mark.parametrize("kind", list(Kind))
+@pytest.mark.parametrize("kind", MOVED)
 def test_a_command_is_in_time_until_it_expires(kind: Kind) -> None:
     in_time = command(kind, expires_at=NOW + timedelta(microseconds=1))
     assert posted(decided(in_time, 5000, 2000, **in_its_way(kind)))
@@ -95,7 +117,7 @@ def test_what_needs_funds_takes_the_last_cent_and_not_one_more(kind: Kind) -> No
     short = decided(command(kind, 1001), 1000)
     assert refused(short, Reason.INSUFFICIENT_FUNDS)
     assert short.amount_minor == 1001
-    assert short.account == PlayerAccount(1000, 0)
+    assert balances(short) == (1000, 0)
     assert short.facts == {"available_minor": 1000}
     assert short.hold is None
     assert short.movement is None
@@ -111,8 +133,8 @@ def test_reserved_money_does_not_fund_anything(kind: Kind) -> None:
 def test_what_the_provider_took_back_may_leave_a_debt_that_refuses_the_rest(kind: Kind, next_kind: Kind) -> None:
     indebted = decided(command(kind, 1500), 1000)
     assert posted(indebted)
-    assert indebted.account == PlayerAccount(-500, 0)
-    refusal = decided(command(next_kind, 1), *indebted.account)
+    assert balances(indebted) == (-500, 0)
+    refusal = decided(command(next_kind, 1), *balances(indebted))
     assert refused(refusal, Reason.INSUFFICIENT_FUNDS)
     assert refusal.facts == {"available_minor": -500}
 
@@ -127,8 +149,8 @@ class TestHolds:
 
     STATES = (
         (HoldState.NONE, None, PlayerAccount(5000, 0)),
-        (HoldState.OPEN, Hold("USD", 1000), PlayerAccount(4000, 1000)),
-        (HoldState.CLOSED, Hold("USD", 0), PlayerAccount(4000, 0)),
+        (HoldState.OPEN, hold_of(1000), PlayerAccount(4000, 1000)),
+        (HoldState.CLOSED, hold_of(0), PlayerAccount(4000, 0)),
     )
     OUTCOMES = (
         (Kind.WITHDRAWAL_HOLD, HoldState.NONE, None),
@@ -150,22 +172,22 @@ class TestHolds:
     @pytest.mark.parametrize(("kind", "state", "reason"), OUTCOMES)
     def test_each_command_in_each_state(self, kind: Kind, state: HoldState, reason: Reason | None) -> None:
         ((hold, account),) = [(hold, account) for name, hold, account in self.STATES if name is state]
-        decision = decided(command(kind, 1000), *account, hold=hold)
+        decision = decided(command(kind, 1000), account.cash_minor, account.reserved_minor, hold=hold)
         if reason is None:
             assert posted(decision)
-            assert decision.hold == Hold("USD", 1000 if kind is Kind.WITHDRAWAL_HOLD else 0)
+            assert decision.hold == hold_of(1000 if kind is Kind.WITHDRAWAL_HOLD else 0)
         else:
             assert refused(decision, reason)
-            assert decision.account == account
+            assert balances(decision) == (account.cash_minor, account.reserved_minor)
             assert decision.hold is None
 
     @pytest.mark.parametrize("kind", sorted(ENDS_A_HOLD))
     def test_a_hold_ends_in_parts_and_is_closed_by_the_last(self, kind: Kind) -> None:
-        first = decided(command(kind, 400), 0, 1000, hold=Hold("USD", 1000))
+        first = decided(command(kind, 400), 0, 1000, hold=hold_of(1000))
         assert posted(first)
-        assert first.hold == Hold("USD", 600)
+        assert first.hold == hold_of(600)
         assert first.hold.state is HoldState.OPEN
-        last = decided(command(kind, 600), *first.account, hold=first.hold)
+        last = decided(command(kind, 600), *balances(first), hold=first.hold)
         assert posted(last)
         assert last.hold is not None
         assert last.hold.state is HoldState.CLOSED
@@ -174,21 +196,21 @@ class TestHolds:
     @pytest.mark.parametrize("kind", sorted(ENDS_A_HOLD))
     def test_no_more_than_what_remains_leaves_a_hold(self, kind: Kind) -> None:
         # Other holds of the player's have money in reserve: it is not this one's.
-        decision = decided(command(kind, 601), 0, 5000, hold=Hold("USD", 600))
+        decision = decided(command(kind, 601), 0, 5000, hold=hold_of(600))
         assert refused(decision, Reason.HOLD_EXCEEDED)
         assert decision.facts == {"remaining_minor": 600}
 
     @pytest.mark.parametrize("kind", sorted(ENDS_A_HOLD))
     def test_a_hold_ends_in_its_own_currency(self, kind: Kind) -> None:
-        decision = decided(command(kind, 100, currency="EUR"), 0, 5000, hold=Hold("USD", 600))
+        decision = decided(command(kind, 100, currency="EUR"), 0, 5000, hold=hold_of(600))
         assert refused(decision, Reason.CURRENCY_MISMATCH)
         assert decision.facts == {"held_currency": "USD"}
 
     def test_a_hold_counts_against_funds_at_once(self) -> None:
         held = decided(command(Kind.WITHDRAWAL_HOLD, 800), 1000)
-        assert held.account == PlayerAccount(200, 800)
-        assert refused(decided(command(Kind.GAME_BET, 201), *held.account), Reason.INSUFFICIENT_FUNDS)
-        assert posted(decided(command(Kind.GAME_BET, 200), *held.account))
+        assert balances(held) == (200, 800)
+        assert refused(decided(command(Kind.GAME_BET, 201), *balances(held)), Reason.INSUFFICIENT_FUNDS)
+        assert posted(decided(command(Kind.GAME_BET, 200), *balances(held)))
 
 
 class TestRollbacks:
@@ -199,14 +221,14 @@ class TestRollbacks:
         early = decided(command(kind), 5000)
         assert (early.status, early.reason) == (Status.POSTED, Reason.ORIGINAL_NOT_SEEN)
         assert early.amount_minor == 0
-        assert early.account == PlayerAccount(5000, 0)
+        assert balances(early) == (5000, 0)
         assert early.facts == {"asked_minor": 1000}
         assert early.movement == Movement(cancelled=True)
 
     def test_the_tombstone_refuses_the_late_bet(self) -> None:
         late = decided(command(Kind.GAME_BET), 5000, movement=Movement(cancelled=True))
         assert refused(late, Reason.ROUND_CANCELLED)
-        assert late.account == PlayerAccount(5000, 0)
+        assert balances(late) == (5000, 0)
 
     def test_the_tombstone_of_a_bet_refuses_its_payout_too(self) -> None:
         assert refused(decided(command(Kind.GAME_PAYOUT), bet_cancelled=True), Reason.ROUND_CANCELLED)
@@ -220,27 +242,27 @@ class TestRollbacks:
 
     @pytest.mark.parametrize("kind", sorted(TAKES_BACK))
     def test_a_second_one_moves_nothing(self, kind: Kind) -> None:
-        again = decided(command(kind), 5000, movement=Movement(USD, 1000, 1000, cancelled=True))
+        again = decided(command(kind), 5000, movement=posted_before(1000, returned_minor=1000, cancelled=True))
         assert (again.status, again.reason) == (Status.POSTED, Reason.ALREADY_ROLLED_BACK)
         assert again.amount_minor == 0
-        assert again.account == PlayerAccount(5000, 0)
+        assert balances(again) == (5000, 0)
 
     @pytest.mark.parametrize("kind", sorted(TAKES_BACK))
     def test_in_parts_it_takes_back_no_more_than_was_posted(self, kind: Kind) -> None:
-        first = decided(command(kind, 400), 5000, movement=Movement(USD, 1000))
+        first = decided(command(kind, 400), 5000, movement=posted_before(1000))
         assert posted(first)
-        assert first.movement == Movement(USD, 1000, 400, cancelled=True)
+        assert first.movement == posted_before(1000, returned_minor=400, cancelled=True)
         too_much = decided(command(kind, 601), 5000, movement=first.movement)
         assert refused(too_much, Reason.ROLLBACK_EXCEEDS_ORIGINAL)
         assert too_much.facts == {"remaining_minor": 600}
         assert too_much.movement is None
         rest = decided(command(kind, 600), 5000, movement=first.movement)
         assert posted(rest)
-        assert rest.movement == Movement(USD, 1000, 1000, cancelled=True)
+        assert rest.movement == posted_before(1000, returned_minor=1000, cancelled=True)
 
     @pytest.mark.parametrize("kind", sorted(TAKES_BACK))
     def test_of_another_currency_it_is_refused(self, kind: Kind) -> None:
-        decision = decided(command(kind, currency="EUR"), 5000, movement=Movement(USD, 1000))
+        decision = decided(command(kind, currency="EUR"), 5000, movement=posted_before(1000))
         assert refused(decision, Reason.CURRENCY_MISMATCH)
         assert decision.facts == {"posted_currency": "USD"}
         assert decision.movement is None
@@ -248,20 +270,20 @@ class TestRollbacks:
     @pytest.mark.parametrize("currency", ["EUR", "USD"])
     def test_where_two_currencies_were_posted_amounts_are_never_added(self, currency: str) -> None:
         decision = decided(
-            command(Kind.BET_ROLLBACK, 1500, currency=currency), 5000, movement=Movement(USD | EUR, 2000)
+            command(Kind.BET_ROLLBACK, 1500, currency=currency), 5000, movement=posted_before(2000, USD | EUR)
         )
         assert refused(decision, Reason.CURRENCY_MISMATCH)
         assert decision.facts == {"posted_currency": "EUR,USD"}
 
     def test_of_a_win_that_was_spent_it_leaves_a_debt(self) -> None:
-        decision = decided(command(Kind.PAYOUT_ROLLBACK), 300, movement=Movement(USD, 1000))
+        decision = decided(command(Kind.PAYOUT_ROLLBACK), 300, movement=posted_before(1000))
         assert posted(decision)
-        assert decision.account == PlayerAccount(-700, 0)
+        assert balances(decision) == (-700, 0)
 
     def test_bets_and_payouts_under_one_reference_add_up(self) -> None:
         for kind in (Kind.GAME_BET, Kind.GAME_PAYOUT):
-            decision = decided(command(kind, 250), 5000, movement=Movement(USD, 1000))
-            assert decision.movement == Movement(USD, 1250)
+            decision = decided(command(kind, 250), 5000, movement=posted_before(1000))
+            assert decision.movement == posted_before(1250)
 
 
 class TestOverflow:
@@ -272,7 +294,7 @@ class TestOverflow:
         assert decided(command(kind, 1), MAX_BALANCE_MINOR - 1).account.cash_minor == MAX_BALANCE_MINOR
         over = decided(command(kind, 1), MAX_BALANCE_MINOR)
         assert refused(over, Reason.BALANCE_OVERFLOW)
-        assert over.account == PlayerAccount(MAX_BALANCE_MINOR, 0)
+        assert balances(over) == (MAX_BALANCE_MINOR, 0)
         assert over.movement is None
 
     @pytest.mark.parametrize("kind", WHATEVER_THE_BALANCE)
@@ -286,11 +308,11 @@ class TestOverflow:
         assert over.hold is None
 
     def test_a_rollback_that_would_overflow_leaves_the_round_as_it_was(self) -> None:
-        over = decided(command(Kind.BET_ROLLBACK), MAX_BALANCE_MINOR, movement=Movement(USD, 1000))
+        over = decided(command(Kind.BET_ROLLBACK), MAX_BALANCE_MINOR, movement=posted_before(1000))
         assert refused(over, Reason.BALANCE_OVERFLOW)
         assert over.movement is None
 
     def test_a_release_that_would_overflow_leaves_the_hold_open(self) -> None:
-        over = decided(command(Kind.WITHDRAWAL_RELEASE), MAX_BALANCE_MINOR, 1000, hold=Hold("USD", 1000))
+        over = decided(command(Kind.WITHDRAWAL_RELEASE), MAX_BALANCE_MINOR, 1000, hold=hold_of(1000))
         assert refused(over, Reason.BALANCE_OVERFLOW)
         assert over.hold is None

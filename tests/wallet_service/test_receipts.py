@@ -15,7 +15,7 @@ from shared.signing import ChainKeys
 from tests.support import LANES, Database, as_administrator
 from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command, decide
 from tests.wallet_service.test_endpoints import problem, serving
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 from wallet_service.domain.sealing import seal
 from wallet_service.repository import load_due, save_checkpoint
 

@@ -20,7 +20,7 @@ from shared.errors import BrokerUnavailable, DatabaseUnavailable
 from shared.telemetry import Metrics
 from tests.support import eventually
 from tests.wallet_service.support import MemoryWallet, command
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 from wallet_service.handlers import relay as relays
 from wallet_service.handlers.relay import Relay
 from wallet_service.repository import LaneMark, Reads

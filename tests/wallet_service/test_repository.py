@@ -14,32 +14,46 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database as databases
-from shared.contracts.kinds import Account, Kind, Status
+from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, Account, Kind, Status
+from shared.contracts.limits import LimitName
 from shared.errors import DatabaseUnavailable
 from shared.signing import GENESIS, ChainKeys
 from tests.support import LANES, Database, as_administrator, eventually
-from tests.wallet_service.support import CHAIN_KEYS, MemoryWallet, command
+from tests.wallet_service.support import CHAIN_KEYS, FAR_LIMITS, NOW, MemoryWallet, command
 from wallet_service import repository
-from wallet_service.domain.batch import (
+from wallet_service.domain.batch import Batch
+from wallet_service.domain.limits import PlayerLimit, Totals
+from wallet_service.domain.needs import (
     AccountKey,
     Answer,
-    Batch,
     Changes,
     DecisionKey,
+    DisputeChange,
     HoldKey,
     HouseKey,
     LaneState,
+    LimitKey,
     MovementKey,
+    Opening,
     Placed,
     needs,
 )
-from wallet_service.domain.decisions import Hold, Movement, PlayerAccount
+from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository import Offsets, Reads
+from wallet_service.settings import LimitSettings
 
 pytestmark = pytest.mark.integration
 
 KEYS = ChainKeys.parse(CHAIN_KEYS)
-TABLES = ("transactions", "lanes", "accounts", "house_accounts", "holds", "cancellations")
+TABLES = (
+    *("transactions", "lanes", "accounts", "house_accounts", "holds", "cancellations"),
+    *("account_openings", "player_limits", "held_payouts", "disputes"),
+)
+# Limits that the streams below reach.
+RULES = LimitSettings(
+    **FAR_LIMITS
+    | {"daily_loss_limit": "30", "daily_deposit_limit": "200", "max_bet_amount": "8", "max_payout_amount": "6"}
+).rules()
 
 
 async def take(
@@ -48,10 +62,10 @@ async def take(
     """Decide one batch as the wallet does; `beside` decides the same at the same moment."""
     async with databases.transaction(engine) as connection:
         needed = needs(placed)
-        loaded = await repository.load(connection, needed)
+        loaded = await repository.load(connection, needed, RULES.windows)
         if beside is not None:
             assert loaded == beside.load(needed, loaded.now)
-        batch = Batch(loaded, KEYS)
+        batch = Batch(loaded, KEYS, RULES)
         now = loaded.now
         answers = [batch.answer(lane, each) for lane, each in placed]
         await repository.save(connection, batch.changes, Offsets({lane: offset for lane, _ in placed}, {}), now)
@@ -82,15 +96,23 @@ def stream(seed: int, length: int) -> list[Placed]:
             "command_id": UUID(int=draw.getrandbits(128)),
             "currency": draw.choice(["USD", "USD", "EUR"]),
         }
-        if kind is not Kind.DEPOSIT:
+        user_id = draw.randrange(1, 9)
+        if kind in NEEDS_ORIGINAL:
+            others = [each for _, each in made if each.user_id == user_id]
+            other = draw.choice(others) if others else None
+            fields["reference_id"] = str(other.command_id if other is not None else UUID(int=7))
+            fields["provider"] = other.provider if other is not None and kind is Kind.REVERSAL else None
+        elif kind in LIMIT_KINDS:
+            fields["reference_id"] = draw.choice(["DAILY_LOSS_LIMIT", "WEEKLY_DEPOSIT_LIMIT", "MAX_BET_AMOUNT"])
+        elif kind is not Kind.DEPOSIT:
             fields |= {"reference_id": draw.choice("abc"), "round_id": draw.choice([None, "r1", "r'2"])}
-        each = command(kind, draw.randrange(1, 10) * 100, draw.randrange(1, 9), **fields)
+        each = command(kind, draw.randrange(1, 10) * 100, user_id, **fields)
         made.append(Placed(each.user_id % LANES, each))
     return made
 
 
 async def test_batches_are_loaded_and_kept_as_the_wallet_in_memory_does(engine: AsyncEngine, reads: Reads) -> None:
-    memory = MemoryWallet(KEYS)
+    memory = MemoryWallet(KEYS, RULES)
     placed = stream(seed=1, length=600)
     draw = random.Random(2)
     while placed:
@@ -110,7 +132,7 @@ async def test_batches_are_loaded_and_kept_as_the_wallet_in_memory_does(engine: 
 
 
 async def test_what_one_batch_left_the_next_one_finds(engine: AsyncEngine) -> None:
-    memory = MemoryWallet(KEYS)
+    memory = MemoryWallet(KEYS, RULES)
     outcomes = []
     for kind, amount, reference, round_id in (
         (Kind.DEPOSIT, 10_000, None, None),
@@ -187,14 +209,18 @@ async def test_a_batch_of_repetitions_writes_nothing(engine: AsyncEngine, databa
 
 def _a_change_of_everything() -> Changes:
     (row,) = MemoryWallet(KEYS).take([command(Kind.DEPOSIT)])
-    key = MovementKey(0, 42, Kind.GAME_BET, "a", "r")
+    account = AccountKey(0, 42, "USD")
     return Changes(
         rows=[row.row],
         lanes={0: LaneState(1, row.row.checksum)},
-        accounts={AccountKey(0, 42, "USD"): PlayerAccount(1000, 0)},
-        holds={HoldKey(0, 42, "p-1"): Hold("USD", 5)},
-        cancellations={key: Movement(cancelled=True)},
+        accounts={account: PlayerAccount(1000, 0)},
+        holds={HoldKey(0, 42, "p-1"): Hold("USD", 5, NOW)},
+        cancellations={MovementKey(0, 42, Kind.GAME_BET, "a", "r"): Movement(cancelled=True)},
         house_minor={HouseKey(0, "clearing:stripe", "USD"): -1000},
+        held_minor={MovementKey(0, 42, Kind.GAME_PAYOUT, "a", "r"): 7},
+        limits={LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD"): PlayerLimit(own=100)},
+        openings=[Opening(account, NOW, Totals())],
+        disputes=[DisputeChange(row.row.content.command_id, DisputeState.OPEN, row.row)],
     )
 
 
@@ -210,17 +236,26 @@ def _spoiled(part: str) -> Changes:
         case "house accounts":
             return replace(good, house_minor={HouseKey(0, "revenue", None): 1})  # type: ignore[arg-type]
         case "holds":
-            return replace(good, holds={HoldKey(0, 42, "p-1"): Hold("USD", -1)})
+            return replace(good, holds={HoldKey(0, 42, "p-1"): Hold("USD", -1, NOW)})
         case "cancellations":
             key = MovementKey(0, 42, Kind.GAME_BET, "a", None)  # type: ignore[arg-type]
             return replace(good, cancellations={key: Movement(cancelled=True)})
+        case "held payouts":
+            return replace(good, held_minor={MovementKey(0, 42, Kind.GAME_PAYOUT, "a", "r"): -1})
+        case "limits":
+            key = LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD")
+            return replace(good, limits={key: PlayerLimit(pending=100)})
+        case "openings":
+            return replace(good, openings=good.openings * 2)
+        case "disputes":
+            return replace(good, disputes=[each._replace(disputed=None) for each in good.disputes])
         case _:
             return replace(good, lanes={0: LaneState(1, None)})  # type: ignore[arg-type]
 
 
 async def _save(engine: AsyncEngine, changes: Changes) -> None:
     async with databases.transaction(engine) as connection:
-        loaded = await repository.load(connection, needs([Placed(0, command(Kind.DEPOSIT))]))
+        loaded = await repository.load(connection, needs([Placed(0, command(Kind.DEPOSIT))]), RULES.windows)
         await repository.save(connection, changes, Offsets({0: 1}, {}), loaded.now)
 
 
@@ -230,7 +265,10 @@ async def test_a_save_of_everything_is_kept(engine: AsyncEngine, database: Datab
 
 
 async def test_a_save_that_fails_anywhere_leaves_nothing_behind(engine: AsyncEngine, database: Database) -> None:
-    for part in ("rows", "accounts", "house accounts", "holds", "cancellations", "lanes"):
+    for part in (
+        *("rows", "accounts", "house accounts", "holds", "cancellations", "lanes"),
+        *("held payouts", "limits", "openings", "disputes"),
+    ):
         with pytest.raises(IntegrityError) as caught:
             await _save(engine, _spoiled(part))
         # Errors go to the log; what players wrote does not.
@@ -259,10 +297,10 @@ class TestTheLaneIsLocked:
         deposit, placed = command(Kind.DEPOSIT), [Placed(0, command(Kind.GAME_BET, 700)) for _ in range(2)]
         await take(engine, [Placed(0, deposit)])
         async with databases.transaction(engine) as first:
-            loaded = await repository.load(first, needs(placed[:1]))
+            loaded = await repository.load(first, needs(placed[:1]), RULES.windows)
             second = asyncio.create_task(take(engine, [*placed[:1], *placed[1:]]))
             await eventually(lambda: _somebody_waits(database))
-            batch = Batch(loaded, KEYS)
+            batch = Batch(loaded, KEYS, RULES)
             batch.answer(*placed[0])
             await repository.save(first, batch.changes, Offsets({0: 1}, {}), loaded.now)
             assert not second.done()
@@ -274,7 +312,7 @@ class TestTheLaneIsLocked:
 
     async def test_owners_of_other_lanes_do_not_wait(self, engine: AsyncEngine) -> None:
         async with databases.transaction(engine) as first:
-            await repository.load(first, needs([Placed(0, command(Kind.DEPOSIT))]))
+            await repository.load(first, needs([Placed(0, command(Kind.DEPOSIT))]), RULES.windows)
             async with asyncio.timeout(5):
                 await take(engine, [Placed(1, command(Kind.DEPOSIT))])
 
@@ -286,7 +324,7 @@ class TestTheLaneIsLocked:
     async def test_noting_what_was_published_never_waits_for_a_batch(self, engine: AsyncEngine, reads: Reads) -> None:
         await take(engine, [Placed(lane, command(Kind.DEPOSIT)) for lane in (0, 1)])
         async with databases.transaction(engine) as batch:
-            await repository.load(batch, needs([Placed(0, command(Kind.DEPOSIT))]))
+            await repository.load(batch, needs([Placed(0, command(Kind.DEPOSIT))]), RULES.windows)
             async with asyncio.timeout(5):
                 await reads.mark_published({0: 1, 1: 1})
         assert {mark.lane: mark.published for mark in await reads.lanes()} == {0: 0, 1: 1}
@@ -314,7 +352,7 @@ class TestTheLaneIsLocked:
             async with databases.transaction(engine) as connection:
                 await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
                 await eventually(let_go)
-                await repository.load(connection, needs([Placed(0, command(Kind.DEPOSIT))]))
+                await repository.load(connection, needs([Placed(0, command(Kind.DEPOSIT))]), RULES.windows)
 
         with pytest.raises(DatabaseUnavailable):
             await stand_still()
@@ -444,5 +482,5 @@ async def test_a_decision_is_found_by_lane_and_id(engine: AsyncEngine) -> None:
     each = command(Kind.DEPOSIT)
     await take(engine, [Placed(1, each)])
     async with databases.transaction(engine) as connection:
-        loaded = await repository.load(connection, needs([Placed(0, each), Placed(1, each)]))
+        loaded = await repository.load(connection, needs([Placed(0, each), Placed(1, each)]), RULES.windows)
     assert list(loaded.decisions) == [DecisionKey(1, each.command_id)]

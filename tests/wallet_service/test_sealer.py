@@ -23,7 +23,7 @@ from tests.support import LANES, TOKEN, Database, Recorder, as_administrator, st
 from tests.wallet_service.client import Client
 from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command, decide
 from wallet_service.app import create_app
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 from wallet_service.handlers import sealer as sealers
 from wallet_service.handlers.sealer import Sealer
 from wallet_service.repository import Reads, Seals

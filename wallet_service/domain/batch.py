@@ -1,161 +1,62 @@
 """One batch: decisions one after another on a state that moves along, each chained to the row before it."""
 
-from collections import defaultdict
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
-from datetime import datetime
-from typing import NamedTuple
-from uuid import UUID
+from collections.abc import Mapping
 
 import orjson
 
 from shared.contracts.commands import Command
-from shared.contracts.kinds import GAME_KINDS, HOLD_KINDS, ROLLBACKS, Account, Kind, Status
+from shared.contracts.kinds import HOLD_KINDS, LIMIT_KINDS, NEEDS_ORIGINAL, ROLLBACKS, Account, Entry, Kind, Status
+from shared.contracts.limits import LimitName
 from shared.errors import CommandIdReused
 from shared.signing import ChainedRow, ChainKeys
-from wallet_service.domain.decisions import Concerned, Decision, Hold, Movement, PlayerAccount, decide
-
-
-class Placed(NamedTuple):
-    """A command and the lane it came on."""
-
-    lane: int
-    command: Command
-
-
-class JournalRow(NamedTuple):
-    """One row of the journal."""
-
-    content: ChainedRow
-    checksum: bytes
-
-
-class LaneState(NamedTuple):
-    """Where a lane stands: its last position, and that row's checksum."""
-
-    position: int
-    head: bytes
-
-
-class AccountKey(NamedTuple):
-    """One player's account in one currency."""
-
-    lane: int
-    user_id: int
-    currency: str
-
-
-class HoldKey(NamedTuple):
-    """One hold: named by the payment's reference."""
-
-    lane: int
-    user_id: int
-    reference_id: str
-
-
-class MovementKey(NamedTuple):
-    """The bets, or the payouts, of one reference in one round. No round is the empty text."""
-
-    lane: int
-    user_id: int
-    kind: Kind
-    reference_id: str
-    round_id: str
-
-
-class HouseKey(NamedTuple):
-    """One of the operator's accounts on one lane, such as `revenue` or `clearing:stripe`."""
-
-    lane: int
-    account: str
-    currency: str
-
-
-class DecisionKey(NamedTuple):
-    """A command id, unique on its lane."""
-
-    lane: int
-    command_id: UUID
-
-
-class Answer(NamedTuple):
-    """The row that decides a command. `replayed`: an earlier delivery made it."""
-
-    row: JournalRow
-    replayed: bool
-
-
-class Needs(NamedTuple):
-    """What has to be loaded before the commands of a batch can be decided."""
-
-    lanes: list[int]
-    decisions: list[DecisionKey]
-    players: list[tuple[int, int]]
-    holds: list[HoldKey]
-    # Whether a rollback came for it: asked by every bet and payout.
-    cancellations: list[MovementKey]
-    # What was posted: asked by rollbacks alone, which are few.
-    movements: list[MovementKey]
-
-
-@dataclass(slots=True)
-class Loaded:
-    """What the database says before the batch."""
-
-    now: datetime
-    lanes: dict[int, LaneState]
-    decisions: dict[DecisionKey, JournalRow]
-    accounts: dict[AccountKey, PlayerAccount]
-    holds: dict[HoldKey, Hold]
-    movements: dict[MovementKey, Movement]
-
-
-@dataclass(slots=True)
-class Changes:
-    """What the database has to take after the batch: whole new states, and increments for house accounts."""
-
-    rows: list[JournalRow] = field(default_factory=list)
-    lanes: dict[int, LaneState] = field(default_factory=dict)
-    accounts: dict[AccountKey, PlayerAccount] = field(default_factory=dict)
-    holds: dict[HoldKey, Hold] = field(default_factory=dict)
-    cancellations: dict[MovementKey, Movement] = field(default_factory=dict)
-    house_minor: dict[HouseKey, int] = field(default_factory=lambda: defaultdict(int))
-
-
-def needs(batch: Iterable[Placed]) -> Needs:
-    """What to load, without repetition, in a stable order."""
-    lanes: dict[int, None] = {}
-    decisions: dict[DecisionKey, None] = {}
-    players: dict[tuple[int, int], None] = {}
-    holds: dict[HoldKey, None] = {}
-    cancellations: dict[MovementKey, None] = {}
-    movements: dict[MovementKey, None] = {}
-    for lane, command in batch:
-        lanes[lane] = None
-        decisions[DecisionKey(lane, command.command_id)] = None
-        players[lane, command.user_id] = None
-        if command.kind in HOLD_KINDS:
-            holds[_hold_key(lane, command)] = None
-        elif command.kind in GAME_KINDS:
-            cancellations[_movement_key(lane, command, Kind.GAME_BET)] = None
-            own = _movement_key(lane, command, ROLLBACKS.get(command.kind, command.kind))
-            cancellations[own] = None
-            if command.kind in ROLLBACKS:
-                movements[own] = None
-    return Needs(sorted(lanes), list(decisions), list(players), list(holds), list(cancellations), list(movements))
+from wallet_service.domain.decisions import decide
+from wallet_service.domain.limits import NO_PLAYER_LIMIT, Rules, Standing, Totals, Values, Window
+from wallet_service.domain.needs import (
+    ABOUT_PLAY,
+    MOVED_BY,
+    AccountKey,
+    Answer,
+    Backdated,
+    Changes,
+    DecisionKey,
+    DisputeChange,
+    HouseKey,
+    JournalRow,
+    LaneState,
+    LimitKey,
+    Loaded,
+    Opening,
+    account_key,
+    hold_key,
+    limit_key,
+    movement_key,
+    original_key,
+    reversal_key,
+)
+from wallet_service.domain.state import Concerned, Decision, DisputeState, Movement, Original, PlayerAccount
 
 
 class Batch:
     """The state of one batch. Commands of a lane are decided in the order in which they are given."""
 
-    def __init__(self, loaded: Loaded, keys: ChainKeys) -> None:
+    def __init__(self, loaded: Loaded, keys: ChainKeys, rules: Rules) -> None:
         self._now = loaded.now
         self._keys = keys
+        self._rules = rules
         self._lanes = loaded.lanes
         self._decisions = loaded.decisions
         self._accounts = loaded.accounts
+        self._openings = loaded.openings
+        self._limits = loaded.limits
         self._holds = loaded.holds
         self._movements = loaded.movements
+        self._reversed_minor = loaded.reversed_minor
+        self._disputes = loaded.disputes
+        self._starts = {window: rules.windows.start(window, loaded.now) for window in Window}
+        self._began: dict[AccountKey, dict[Window, Totals]] = {}
+        self._values: dict[AccountKey, Values | None] = {}
+        self._base: dict[str, Values | None] = {}
+        self._limited = {(key.lane, key.user_id) for key in loaded.limits}
         self.changes = Changes()
 
     def answer(self, lane: int, command: Command) -> Answer:
@@ -168,36 +69,122 @@ class Batch:
         if existing is not None:
             _same_command(command, existing.content)
             return Answer(existing, replayed=True)
-        row = self._chained(lane, command, self._decided(lane, command))
+        concerned = self._concerned(lane, command)
+        decision = decide(command, concerned, self._now)
+        row = self._chained(lane, command, decision)
+        self._keep(lane, command, concerned, decision, row)
         self._decisions[key] = row
         return Answer(row, replayed=False)
 
-    def _decided(self, lane: int, command: Command) -> Decision:
-        account_key = AccountKey(lane, command.user_id, command.currency)
-        account = self._accounts.get(account_key, PlayerAccount())
-        kind = command.kind
-        if kind in GAME_KINDS:
-            movement_key = _movement_key(lane, command, ROLLBACKS.get(kind, kind))
-            bet = self._movements.get(_movement_key(lane, command, Kind.GAME_BET), Movement())
-            movement = self._movements.get(movement_key, Movement())
-            concerned = Concerned(account, movement=movement, bet_cancelled=bet.cancelled)
-        elif kind in HOLD_KINDS:
-            concerned = Concerned(account, hold=self._holds.get(_hold_key(lane, command)))
+    def consider(self, lane: int, command: Command) -> Decision:
+        """What the decision on a command would be. Nothing comes of it."""
+        return decide(command, self._concerned(lane, command), self._now)
+
+    def _concerned(self, lane: int, command: Command) -> Concerned:
+        kind, key = command.kind, account_key(lane, command)
+        account = self._accounts.get(key, PlayerAccount())
+        standing = Standing(self._limits_of(key), account.totals, self._began_of(key, account), account.deposited_at)
+        concerned = Concerned(account, self._rules, standing)
+        if kind in ABOUT_PLAY:
+            bet = self._movements.get(movement_key(lane, command, Kind.GAME_BET), Movement())
+            movement = self._movements.get(movement_key(lane, command, MOVED_BY.get(kind, kind)), Movement())
+            return concerned._replace(movement=movement, bet_cancelled=bet.cancelled)
+        if kind in HOLD_KINDS:
+            return concerned._replace(hold=self._holds.get(hold_key(lane, command)))
+        if kind in NEEDS_ORIGINAL:
+            return concerned._replace(original=self._original(original_key(lane, command)))
+        if kind in LIMIT_KINDS:
+            return concerned._replace(limit=self._limits.get(limit_key(lane, command), NO_PLAYER_LIMIT))
+        return concerned
+
+    def _limits_of(self, key: AccountKey) -> Values | None:
+        if key in self._values:
+            return self._values[key]
+        if (key.lane, key.user_id) in self._limited:
+            own = {name: self._limits.get(LimitKey(key.lane, key.user_id, name, key.currency)) for name in LimitName}
+            values = self._rules.values(key.currency, {name: limit for name, limit in own.items() if limit is not None})
         else:
-            concerned = Concerned(account)
-        decision = decide(command, concerned, self._now)
-        if decision.account != account:
-            self._accounts[account_key] = self.changes.accounts[account_key] = decision.account
+            if key.currency not in self._base:
+                self._base[key.currency] = self._rules.values(key.currency, {})
+            values = self._base[key.currency]
+        self._values[key] = values
+        return values
+
+    def _began_of(self, key: AccountKey, account: PlayerAccount) -> dict[Window, Totals]:
+        """The account's totals when each window began. Nothing was counted since in a window without an opening."""
+        began = self._began.get(key)
+        if began is None:
+            opened = self._openings.get(key, {})
+            began = self._began[key] = {window: opened.get(window, account.totals) for window in Window}
+        return began
+
+    def _original(self, key: DecisionKey) -> Original | None:
+        row = self._decisions.get(key)
+        if row is None:
+            return None
+        content = row.content
+        return Original(
+            kind=Kind(content.kind),
+            status=Status(content.status),
+            user_id=content.user_id,
+            amount_minor=content.amount_minor,
+            currency=content.currency,
+            entry=Entry(Account(content.debit), Account(content.credit)),
+            provider=content.provider,
+            posted_at=content.created_at,
+            reversed_minor=self._reversed_minor.get(key, 0),
+            dispute=self._disputes.get(key, DisputeState.NONE),
+        )
+
+    def _keep(self, lane: int, command: Command, concerned: Concerned, decision: Decision, row: JournalRow) -> None:
+        """Take the state after a decision, for the commands behind it and for the database."""
+        if decision.account != concerned.account:
+            self._keep_account(account_key(lane, command), concerned.account, decision)
         if decision.hold is not None:
-            hold_key = _hold_key(lane, command)
-            self._holds[hold_key] = self.changes.holds[hold_key] = decision.hold
+            held = hold_key(lane, command)
+            self._holds[held] = self.changes.holds[held] = decision.hold
         if decision.movement is not None:
-            self._movements[movement_key] = decision.movement
-            if kind in ROLLBACKS:
-                self.changes.cancellations[movement_key] = decision.movement
+            self._keep_movement(lane, command, concerned.movement, decision.movement)
+        if decision.original is not None:
+            self._keep_original(lane, command, decision.original, row)
+        if decision.limit is not None:
+            limited = limit_key(lane, command)
+            self._limits[limited] = self.changes.limits[limited] = decision.limit
+            self._limited.add((lane, command.user_id))
+            self._values.pop(account_key(lane, command), None)
         if decision.status is Status.POSTED:
             self._fold_house(lane, command, decision)
-        return decision
+
+    def _keep_account(self, key: AccountKey, before: PlayerAccount, decision: Decision) -> None:
+        self._accounts[key] = self.changes.accounts[key] = decision.account
+        opened_at = decision.account.opened_at
+        if opened_at is not None and opened_at != before.opened_at:
+            self.changes.openings.append(Opening(key, opened_at, before.totals))
+        if decision.counted_back is not None:
+            posted_at, totals = decision.counted_back
+            self.changes.backdated.append(Backdated(key, posted_at, totals))
+            began = self._began[key]
+            for window, starts_at in self._starts.items():
+                if starts_at > posted_at:
+                    began[window] = began[window].plus(totals, times=-1)
+
+    def _keep_movement(self, lane: int, command: Command, before: Movement, after: Movement) -> None:
+        key = movement_key(lane, command, MOVED_BY.get(command.kind, command.kind))
+        self._movements[key] = after
+        if after.held_minor != before.held_minor:
+            self.changes.held_minor[key] += after.held_minor - before.held_minor
+        if command.kind in ROLLBACKS:
+            self.changes.cancellations[key] = after
+
+    def _keep_original(self, lane: int, command: Command, after: Original, row: JournalRow) -> None:
+        key = original_key(lane, command)
+        if command.kind is Kind.REVERSAL:
+            self._reversed_minor[key] = after.reversed_minor
+            reversal = reversal_key(key, command.user_id)
+            self.changes.cancellations[reversal] = Movement(returned_minor=after.reversed_minor, cancelled=True)
+        else:
+            self._disputes[key] = after.dispute
+            self.changes.disputes.append(DisputeChange(key.command_id, after.dispute, row))
 
     def _fold_house(self, lane: int, command: Command, decision: Decision) -> None:
         for account, amount in (
@@ -242,19 +229,9 @@ class Batch:
 
 def house_name(account: Account, provider: str | None) -> str | None:
     """The name of a house account; None for a player's own accounts."""
-    if account in (Account.CASH, Account.RESERVED):
+    if account in (Account.CASH, Account.RESERVED, Account.NONE):
         return None
     return f"{account.value}:{provider}" if account is Account.CLEARING else account.value
-
-
-def _hold_key(lane: int, command: Command) -> HoldKey:
-    assert command.reference_id is not None
-    return HoldKey(lane, command.user_id, command.reference_id)
-
-
-def _movement_key(lane: int, command: Command, kind: Kind) -> MovementKey:
-    assert command.reference_id is not None
-    return MovementKey(lane, command.user_id, kind, command.reference_id, command.round_id or "")
 
 
 def asked_minor(row: ChainedRow) -> int:

@@ -2,170 +2,150 @@
 
 `decide` looks at a command and at what it concerns, and returns a `Decision`: what the journal row says, and the state
 after it. `domain.batch` applies decisions one after another, so that two commands of one batch cannot both
-spend the same money.
+spend the same money, or the last of a limit.
 """
 
 from collections.abc import Callable
-from datetime import datetime
-from enum import StrEnum
-from typing import NamedTuple
+from datetime import datetime, timedelta
 
+from shared import clock
 from shared.contracts.commands import Command
-from shared.contracts.kinds import ENTRIES, Account, Entry, Kind, Reason, Status
-from shared.money import MAX_BALANCE_MINOR
+from shared.contracts.kinds import ENTRIES, ROLLBACKS, Account, Entry, Kind, Reason, Status
+from shared.contracts.limits import LimitName
+from wallet_service.domain import corrections, limit_changes
+from wallet_service.domain.limits import Measure, first_excess
+from wallet_service.domain.state import (
+    Concerned,
+    Decision,
+    Facts,
+    Hold,
+    HoldState,
+    Movement,
+    counted_back,
+    posted,
+    refused,
+)
 
+Decide = Callable[[Command, Concerned, datetime], Decision]
 
-class PlayerAccount(NamedTuple):
-    """A player's money in one currency: what is free, and what holds have set aside. Minor units."""
-
-    cash_minor: int = 0
-    reserved_minor: int = 0
-
-
-class HoldState(StrEnum):
-    """The states of a hold. `NONE`: there is no such hold."""
-
-    NONE = "none"
-    OPEN = "open"
-    CLOSED = "closed"
-
-
-class Hold(NamedTuple):
-    """Money set aside for a withdrawal: what of it is still to be captured or released. Minor units."""
-
-    currency: str
-    remaining_minor: int
-
-    @property
-    def state(self) -> HoldState:
-        """Open while something remains."""
-        return HoldState.OPEN if self.remaining_minor else HoldState.CLOSED
-
-
-class Movement(NamedTuple):
-    """What was posted under one reference and kind, and what of it was taken back. Minor units.
-
-    `currencies`: in which it was posted; more than one cannot be taken back as one amount.
-    `cancelled`: a rollback was decided, so nothing more is posted under this reference, and what comes late is refused.
-    """
-
-    currencies: frozenset[str] = frozenset()
-    posted_minor: int = 0
-    returned_minor: int = 0
-    cancelled: bool = False
-
-
-class Concerned(NamedTuple):
-    """What one command concerns, as it stands before the decision."""
-
-    account: PlayerAccount
-    hold: Hold | None = None
-    # Of a bet or payout: the movement under its own reference. Of a rollback: the one that it takes back.
-    movement: Movement = Movement()
-    # Of a payout: whether the bet of its reference was cancelled.
-    bet_cancelled: bool = False
-
-
-class Decision(NamedTuple):
-    """What the journal row says, and the state after it. A refusal leaves every state as it was."""
-
-    status: Status
-    reason: Reason | None
-    amount_minor: int
-    entry: Entry
-    account: PlayerAccount
-    hold: Hold | None = None
-    movement: Movement | None = None
-    facts: dict[str, int | str] | None = None
+_HELD_PAYOUT = Entry(Account.REVENUE, Account.RESERVED)
+_HELD_PAYOUT_BACK = Entry(Account.RESERVED, Account.REVENUE)
 
 
 def decide(command: Command, concerned: Concerned, now: datetime) -> Decision:
     """The decision on one command. `now` is the batch's time, by the database's clock."""
     if command.expires_at is not None and command.expires_at <= now:
-        return _refused(command, concerned, Reason.EXPIRED)
-    return _DECIDE[command.kind](command, concerned)
-
-
-def _refused(command: Command, concerned: Concerned, reason: Reason, **facts: int | str) -> Decision:
-    return Decision(
-        Status.REFUSED, reason, command.amount_minor, ENTRIES[command.kind], concerned.account, facts=facts or None
-    )
-
-
-def _posted(
-    command: Command, concerned: Concerned, *, hold: Hold | None = None, movement: Movement | None = None
-) -> Decision:
-    entry = ENTRIES[command.kind]
-    account = _moved(concerned.account, entry, command.amount_minor)
-    if max(account) > MAX_BALANCE_MINOR or min(account) < -MAX_BALANCE_MINOR:
-        return _refused(command, concerned, Reason.BALANCE_OVERFLOW)
-    return Decision(Status.POSTED, None, command.amount_minor, entry, account, hold, movement)
-
-
-def _moved(account: PlayerAccount, entry: Entry, amount_minor: int) -> PlayerAccount:
-    cash, reserved = account
-    if entry.debit is Account.CASH:
-        cash -= amount_minor
-    elif entry.debit is Account.RESERVED:
-        reserved -= amount_minor
-    if entry.credit is Account.CASH:
-        cash += amount_minor
-    elif entry.credit is Account.RESERVED:
-        reserved += amount_minor
-    return PlayerAccount(cash, reserved)
+        return refused(command, concerned, Reason.EXPIRED)
+    return _DECIDE[command.kind](command, concerned, now)
 
 
 def _lacks_funds(command: Command, concerned: Concerned) -> Decision | None:
     cash = concerned.account.cash_minor
     if cash < command.amount_minor:
-        return _refused(command, concerned, Reason.INSUFFICIENT_FUNDS, available_minor=cash)
+        return refused(command, concerned, Reason.INSUFFICIENT_FUNDS, available_minor=cash)
     return None
 
 
-def _unconditional(command: Command, concerned: Concerned) -> Decision:
+def _past_a_limit(command: Command, concerned: Concerned, measure: Measure) -> Decision | None:
+    standing = concerned.standing
+    if standing.limits is None:
+        # Without limits in its currency nothing can be checked, and what cannot be checked is refused.
+        return refused(command, concerned, Reason.CURRENCY_NOT_ALLOWED)
+    excess = first_excess(standing, measure, command.amount_minor)
+    if excess is None:
+        return None
+    facts: Facts = {
+        "limit_minor": excess.limit_minor,
+        "used_minor": excess.used_minor,
+        "remaining_minor": excess.remaining_minor,
+    }
+    return refused(command, concerned, Reason(excess.name), **facts)
+
+
+def _in_cooldown(command: Command, concerned: Concerned, now: datetime) -> Decision | None:
+    deposited_at = concerned.standing.deposited_at
+    cooldown_s = concerned.standing.limit(LimitName.WITHDRAWAL_COOLDOWN_SECONDS)
+    if deposited_at is None or cooldown_s is None:
+        return None
+    ends_at = deposited_at + timedelta(seconds=cooldown_s)
+    if ends_at <= now:
+        return None
+    return refused(command, concerned, Reason.WITHDRAWAL_COOLDOWN, ends_at=clock.to_text(ends_at))
+
+
+def _unconditional(command: Command, concerned: Concerned, now: datetime) -> Decision:
     # What the provider has already moved is recorded, even where it leaves the player owing.
-    return _posted(command, concerned)
+    return posted(command, concerned, now)
 
 
-def _funded(command: Command, concerned: Concerned) -> Decision:
-    return _lacks_funds(command, concerned) or _posted(command, concerned)
+def _funded(command: Command, concerned: Concerned, now: datetime) -> Decision:
+    return _lacks_funds(command, concerned) or posted(command, concerned, now)
 
 
-def _bet(command: Command, concerned: Concerned) -> Decision:
+def _deposit(command: Command, concerned: Concerned, now: datetime) -> Decision:
+    return _past_a_limit(command, concerned, Measure.DEPOSITS) or posted(command, concerned, now)
+
+
+def _withdrawal(command: Command, concerned: Concerned, now: datetime) -> Decision:
+    return _in_cooldown(command, concerned, now) or _funded(command, concerned, now)
+
+
+def _bet(command: Command, concerned: Concerned, now: datetime) -> Decision:
     movement = concerned.movement
     if movement.cancelled:
-        return _refused(command, concerned, Reason.ROUND_CANCELLED)
-    return _lacks_funds(command, concerned) or _posted(command, concerned, movement=_more(command, movement))
+        return refused(command, concerned, Reason.ROUND_CANCELLED)
+    largest = concerned.standing.limit(LimitName.MAX_BET_AMOUNT)
+    if largest is not None and command.amount_minor > largest:
+        return refused(command, concerned, Reason.MAX_BET_EXCEEDED, limit_minor=largest)
+    refusal = _lacks_funds(command, concerned) or _past_a_limit(command, concerned, Measure.LOSS)
+    return refusal or posted(command, concerned, now, movement=_more(command, movement, now))
 
 
-def _payout(command: Command, concerned: Concerned) -> Decision:
+def _payout(command: Command, concerned: Concerned, now: datetime) -> Decision:
     movement = concerned.movement
     if movement.cancelled or concerned.bet_cancelled:
-        return _refused(command, concerned, Reason.ROUND_CANCELLED)
-    return _posted(command, concerned, movement=_more(command, movement))
+        return refused(command, concerned, Reason.ROUND_CANCELLED)
+    movement = _more(command, movement, now)
+    largest = concerned.standing.limit(LimitName.MAX_PAYOUT_AMOUNT)
+    # A win is the player's even where its largest is not known; then somebody looks at it.
+    if largest is not None and command.amount_minor <= largest:
+        return posted(command, concerned, now, movement=movement)
+    held = movement._replace(held_minor=movement.held_minor + command.amount_minor)
+    return posted(command, concerned, now, entry=_HELD_PAYOUT, movement=held)
 
 
-def _more(command: Command, movement: Movement) -> Movement:
-    posted_minor = movement.posted_minor + command.amount_minor
-    currencies = movement.currencies | {command.currency}
-    return Movement(currencies, posted_minor, movement.returned_minor, movement.cancelled)
+def _more(command: Command, movement: Movement, now: datetime) -> Movement:
+    return movement._replace(
+        currencies=movement.currencies | {command.currency},
+        posted_minor=movement.posted_minor + command.amount_minor,
+        posted_at=now,
+    )
 
 
-def _rollback(command: Command, concerned: Concerned) -> Decision:
+def _rollback(command: Command, concerned: Concerned, now: datetime) -> Decision:
     movement = concerned.movement
-    if movement.posted_minor == 0:
+    if movement.posted_at is None:
         return _nothing_moved(command, concerned, Reason.ORIGINAL_NOT_SEEN)
     if movement.currencies != {command.currency}:
-        posted = ",".join(sorted(movement.currencies))
-        return _refused(command, concerned, Reason.CURRENCY_MISMATCH, posted_currency=posted)
+        return _other_currency(command, concerned)
     remaining = movement.posted_minor - movement.returned_minor
     if remaining == 0:
         return _nothing_moved(command, concerned, Reason.ALREADY_ROLLED_BACK)
     if command.amount_minor > remaining:
-        return _refused(command, concerned, Reason.ROLLBACK_EXCEEDS_ORIGINAL, remaining_minor=remaining)
+        return refused(command, concerned, Reason.ROLLBACK_EXCEEDS_ORIGINAL, remaining_minor=remaining)
+    held = movement.held_minor
+    if 0 < held < command.amount_minor:
+        # Part of it would come from reserved and part from cash, and a row has one debit.
+        return refused(command, concerned, Reason.PAYOUT_HELD, held_minor=held)
+    after = movement._replace(
+        returned_minor=movement.returned_minor + command.amount_minor,
+        cancelled=True,
+        held_minor=held - command.amount_minor if held else 0,
+    )
     # A player who spent a win before it was taken back owes it: cash may become negative.
-    returned = movement.returned_minor + command.amount_minor
-    return _posted(command, concerned, movement=movement._replace(returned_minor=returned, cancelled=True))
+    entry = _HELD_PAYOUT_BACK if held else None
+    decision = posted(command, concerned, now, entry=entry, movement=after)
+    return counted_back(decision, ROLLBACKS[command.kind], movement.posted_at)
 
 
 def _nothing_moved(command: Command, concerned: Concerned, reason: Reason) -> Decision:
@@ -181,24 +161,44 @@ def _nothing_moved(command: Command, concerned: Concerned, reason: Reason) -> De
     )
 
 
-def _hold(command: Command, concerned: Concerned) -> Decision:
+def _other_currency(command: Command, concerned: Concerned) -> Decision:
+    currencies = ",".join(sorted(concerned.movement.currencies))
+    return refused(command, concerned, Reason.CURRENCY_MISMATCH, posted_currency=currencies)
+
+
+def _release_payout(command: Command, concerned: Concerned, now: datetime) -> Decision:
+    movement = concerned.movement
+    if movement.held_minor == 0:
+        return refused(command, concerned, Reason.PAYOUT_NOT_HELD)
+    if movement.currencies != {command.currency}:
+        return _other_currency(command, concerned)
+    if command.amount_minor > movement.held_minor:
+        return refused(command, concerned, Reason.RELEASE_EXCEEDS_HELD, held_minor=movement.held_minor)
+    rest = movement._replace(held_minor=movement.held_minor - command.amount_minor)
+    return posted(command, concerned, now, movement=rest)
+
+
+def _hold(command: Command, concerned: Concerned, now: datetime) -> Decision:
     if (refusal := _HOLD_REFUSALS[Kind.WITHDRAWAL_HOLD, _state(concerned.hold)]) is not None:
-        return _refused(command, concerned, refusal)
-    hold = Hold(command.currency, command.amount_minor)
-    return _lacks_funds(command, concerned) or _posted(command, concerned, hold=hold)
+        return refused(command, concerned, refusal)
+    if (decision := _in_cooldown(command, concerned, now) or _lacks_funds(command, concerned)) is not None:
+        return decision
+    until = command.hold_until or now + concerned.rules.hold_for
+    hold = Hold(command.currency, command.amount_minor, until)
+    return posted(command, concerned, now, hold=hold, facts={"hold_until": clock.to_text(until)})
 
 
-def _end_hold(command: Command, concerned: Concerned) -> Decision:
+def _end_hold(command: Command, concerned: Concerned, now: datetime) -> Decision:
     hold = concerned.hold
     if (refusal := _HOLD_REFUSALS[command.kind, _state(hold)]) is not None:
-        return _refused(command, concerned, refusal)
+        return refused(command, concerned, refusal)
     assert hold is not None
     if hold.currency != command.currency:
-        return _refused(command, concerned, Reason.CURRENCY_MISMATCH, held_currency=hold.currency)
+        return refused(command, concerned, Reason.CURRENCY_MISMATCH, held_currency=hold.currency)
     if command.amount_minor > hold.remaining_minor:
-        return _refused(command, concerned, Reason.HOLD_EXCEEDED, remaining_minor=hold.remaining_minor)
+        return refused(command, concerned, Reason.HOLD_EXCEEDED, remaining_minor=hold.remaining_minor)
     rest = hold._replace(remaining_minor=hold.remaining_minor - command.amount_minor)
-    return _posted(command, concerned, hold=rest)
+    return posted(command, concerned, now, hold=rest)
 
 
 def _state(hold: Hold | None) -> HoldState:
@@ -218,18 +218,27 @@ _HOLD_REFUSALS: dict[tuple[Kind, HoldState], Reason | None] = {
     (Kind.WITHDRAWAL_RELEASE, HoldState.CLOSED): Reason.HOLD_CLOSED,
 }
 
-_DECIDE: dict[Kind, Callable[[Command, Concerned], Decision]] = {
-    Kind.DEPOSIT: _unconditional,
+_DECIDE: dict[Kind, Decide] = {
+    Kind.DEPOSIT: _deposit,
     Kind.GAME_BET: _bet,
     Kind.GAME_PAYOUT: _payout,
     Kind.BET_ROLLBACK: _rollback,
     Kind.PAYOUT_ROLLBACK: _rollback,
+    Kind.PAYOUT_RELEASE: _release_payout,
     Kind.WITHDRAWAL_HOLD: _hold,
     Kind.WITHDRAWAL_CAPTURE: _end_hold,
     Kind.WITHDRAWAL_RELEASE: _end_hold,
-    Kind.WITHDRAWAL: _funded,
+    Kind.WITHDRAWAL: _withdrawal,
     Kind.CHARGEBACK: _unconditional,
     Kind.REFUND: _unconditional,
     Kind.ADJUSTMENT_CREDIT: _unconditional,
     Kind.ADJUSTMENT_DEBIT: _funded,
+    Kind.REVERSAL: corrections.reverse,
+    Kind.DISPUTE: corrections.dispute,
+    Kind.DISPUTE_RESOLUTION: corrections.dispute,
+    Kind.LIMIT_OVERRIDE: limit_changes.override,
+    Kind.LIMIT_OVERRIDE_REMOVAL: limit_changes.remove_override,
+    Kind.LIMIT_REQUEST: limit_changes.request,
+    Kind.LIMIT_CONFIRMATION: limit_changes.confirm,
+    Kind.LIMIT_REVOCATION: limit_changes.revoke,
 }

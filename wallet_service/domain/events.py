@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from shared.signing import ChainedRow
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 
 
 def event(row: JournalRow) -> dict[str, Any]:

@@ -26,7 +26,9 @@ from shared.keyring import Keyring
 from shared.lanes import lane_of
 from shared.telemetry import Metrics
 from wallet_service import repository
-from wallet_service.domain.batch import Answer, Batch, JournalRow, Placed, needs
+from wallet_service.domain.batch import Batch
+from wallet_service.domain.limits import Rules
+from wallet_service.domain.needs import Answer, JournalRow, Placed, needs
 from wallet_service.handlers.messages import rejection_body, reply_body
 from wallet_service.handlers.relay import Relay
 from wallet_service.repository import Offsets
@@ -72,6 +74,7 @@ class Commands:
         *,
         engine: AsyncEngine,
         keyring: Keyring,
+        rules: Rules,
         publisher: Publisher,
         relay: Relay,
         lanes: int,
@@ -80,6 +83,7 @@ class Commands:
     ) -> None:
         self._engine = engine
         self._keyring = keyring
+        self._rules = rules
         self._publisher = publisher
         self._relay = relay
         self._lanes = lanes
@@ -158,8 +162,8 @@ class Commands:
         answers: Answers = []
         refusals: list[Refusal] = []
         async with database.transaction(self._engine) as connection:
-            loaded = await repository.load(connection, needs(placed))
-            batch = Batch(loaded, self._keyring.chain)
+            loaded = await repository.load(connection, needs(placed), self._rules.windows)
+            batch = Batch(loaded, self._keyring.chain, self._rules)
             for item, (lane, command) in zip(received, placed, strict=True):
                 try:
                     answers.append((item, batch.answer(lane, command)))

@@ -10,8 +10,8 @@ from shared.contracts.kinds import Status
 from shared.contracts.replies import Outcome
 from shared.errors import LangSenseError
 from shared.lanes import key_of
-from wallet_service.domain.batch import Answer, JournalRow
 from wallet_service.domain.events import event
+from wallet_service.domain.needs import Answer, JournalRow
 
 _POSTED = Status.POSTED.value
 

@@ -19,7 +19,7 @@ from shared.broker import Publisher
 from shared.contracts import topics
 from shared.errors import BrokerUnavailable, TransientError
 from shared.telemetry import Metrics
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 from wallet_service.handlers.messages import event_record
 from wallet_service.repository import LaneMark, Reads
 

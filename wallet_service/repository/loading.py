@@ -1,24 +1,42 @@
 """Before a batch: lock its lanes, and read what it needs."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from datetime import datetime
+from typing import Any
 
+from sqlalchemy import Row, text
 from sqlalchemy.dialects.postgresql import BYTEA
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.kinds import Kind
+from shared.contracts.limits import LimitName
 from shared.signing import GENESIS
-from wallet_service.domain.batch import (
+from wallet_service.domain.limits import PlayerLimit, Totals, Window, Windows
+from wallet_service.domain.needs import (
     AccountKey,
     DecisionKey,
     HoldKey,
     LaneState,
+    LimitKey,
     Loaded,
     MovementKey,
     Needs,
+    reversal_key,
 )
-from wallet_service.domain.decisions import Hold, Movement, PlayerAccount
-from wallet_service.repository.sql import BIGINTS, ROW, SMALLINTS, TEXTS, UUIDS, journal_row, movement_arrays, sql
+from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
+from wallet_service.repository.sql import (
+    BIGINTS,
+    MOMENTS,
+    ROW,
+    SMALLINTS,
+    TEXTS,
+    UUIDS,
+    journal_row,
+    movement_arrays,
+    reference_arrays,
+    sql,
+)
 
 _MAKE_LANES = sql(
     """INSERT INTO lanes (lane, position, head, next_offset, published, decided_at)
@@ -26,11 +44,10 @@ _MAKE_LANES = sql(
     lanes=SMALLINTS,
     genesis=BYTEA(),
 )
-_LOCK_LANES = sql(
-    """SELECT lane, position, head, decided_at, clock_timestamp() AS now
-    FROM lanes WHERE lane = ANY(:lanes) ORDER BY lane FOR UPDATE""",
-    lanes=SMALLINTS,
-)
+_LANES = """SELECT lane, position, head, decided_at, clock_timestamp() AS now
+    FROM lanes WHERE lane = ANY(:lanes) ORDER BY lane"""
+_LOCK_LANES = sql(f"{_LANES} FOR UPDATE", lanes=SMALLINTS)
+_LOOK_AT_LANES = sql(_LANES, lanes=SMALLINTS)
 _DECISIONS = sql(
     f"""SELECT {ROW} FROM unnest(:lanes, :ids) AS k(lane, id)
     JOIN transactions t ON t.lane = k.lane AND t.id = k.id""",  # noqa: S608
@@ -38,13 +55,37 @@ _DECISIONS = sql(
     ids=UUIDS,
 )
 _ACCOUNTS = sql(
-    """SELECT a.lane, a.user_id, a.currency, a.cash, a.reserved FROM unnest(:lanes, :users) AS k(lane, user_id)
-    JOIN accounts a ON a.lane = k.lane AND a.user_id = k.user_id""",
+    """SELECT a.lane, a.user_id, a.currency, a.cash, a.reserved, a.deposits, a.bets, a.payouts, a.deposited_at,
+        a.opened_at
+    FROM unnest(:lanes, :users) AS k(lane, user_id) JOIN accounts a ON a.lane = k.lane AND a.user_id = k.user_id""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+)
+# The first opening in a window has the totals with which the window began.
+_OPENINGS = sql(
+    """SELECT k.lane, k.user_id, k.currency, w.name, o.deposits, o.bets, o.payouts
+    FROM unnest(:lanes, :users, :currencies) AS k(lane, user_id, currency)
+    CROSS JOIN unnest(:windows, :starts) AS w(name, starts_at)
+    CROSS JOIN LATERAL (
+        SELECT deposits, bets, payouts FROM account_openings o
+        WHERE o.lane = k.lane AND o.user_id = k.user_id AND o.currency = k.currency AND o.opened_at >= w.starts_at
+        ORDER BY o.opened_at LIMIT 1
+    ) o""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+    currencies=TEXTS,
+    windows=TEXTS,
+    starts=MOMENTS,
+)
+_LIMITS = sql(
+    """SELECT l.lane, l.user_id, l.name, l.currency, l.override, l.own, l.pending, l.pending_from
+    FROM unnest(:lanes, :users) AS k(lane, user_id)
+    JOIN player_limits l ON l.lane = k.lane AND l.user_id = k.user_id""",
     lanes=SMALLINTS,
     users=BIGINTS,
 )
 _HOLDS = sql(
-    """SELECT h.lane, h.user_id, h.reference_id, h.currency, h.remaining
+    """SELECT h.lane, h.user_id, h.reference_id, h.currency, h.remaining, h.hold_until
     FROM unnest(:lanes, :users, :references) AS k(lane, user_id, reference_id)
     JOIN holds h ON h.lane = k.lane AND h.user_id = k.user_id AND h.reference_id = k.reference_id""",
     lanes=SMALLINTS,
@@ -64,7 +105,7 @@ _CANCELLATIONS = sql(
 )
 _MOVEMENTS = sql(
     """SELECT t.lane, t.user_id, t.kind::text, t.reference_id, k.round_id, array_agg(DISTINCT t.currency) AS currencies,
-        sum(t.amount)::bigint AS posted
+        sum(t.amount)::bigint AS posted, max(t.created_at) AS posted_at
     FROM unnest(:lanes, :users, :kinds, :references, :rounds) AS k(lane, user_id, kind, reference_id, round_id)
     JOIN transactions t ON t.lane = k.lane
         AND hashtextextended(t.reference_id || '/' || coalesce(t.round_id, ''), t.user_id)
@@ -79,28 +120,88 @@ _MOVEMENTS = sql(
     references=TEXTS,
     rounds=TEXTS,
 )
+_HELD_PAYOUTS = sql(
+    """SELECT h.lane, h.user_id, h.reference_id, h.round_id, h.held
+    FROM unnest(:lanes, :users, :references, :rounds) AS k(lane, user_id, reference_id, round_id)
+    JOIN held_payouts h ON h.lane = k.lane AND h.user_id = k.user_id
+        AND h.reference_id = k.reference_id AND h.round_id = k.round_id""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+    references=TEXTS,
+    rounds=TEXTS,
+)
+_DISPUTES = sql(
+    """SELECT d.lane, d.id, d.state::text FROM unnest(:lanes, :ids) AS k(lane, id)
+    JOIN disputes d ON d.lane = k.lane AND d.id = k.id""",
+    lanes=SMALLINTS,
+    ids=UUIDS,
+)
 
 
-async def load(connection: AsyncConnection, needs: Needs) -> Loaded:
+async def load(connection: AsyncConnection, needs: Needs, windows: Windows) -> Loaded:
     """Lock the lanes, in ascending order, then read what the batch needs."""
     await connection.execute(_MAKE_LANES, {"lanes": needs.lanes, "genesis": GENESIS})
     lanes = (await connection.execute(_LOCK_LANES, {"lanes": needs.lanes})).all()
+    return await _loaded(connection, needs, windows, lanes)
+
+
+async def look(connection: AsyncConnection, needs: Needs, windows: Windows) -> Loaded:
+    """Read what a batch would need now, and lock nothing."""
+    lanes = (await connection.execute(_LOOK_AT_LANES, {"lanes": needs.lanes})).all()
+    if not lanes:
+        now = (await connection.execute(text("SELECT clock_timestamp()"))).scalar_one()
+        return Loaded.nothing(now)
+    return await _loaded(connection, needs, windows, lanes)
+
+
+async def _loaded(connection: AsyncConnection, needs: Needs, windows: Windows, lanes: Sequence[Row[Any]]) -> Loaded:
     # A clock that steps back, or a wait for the lock, must not date a row before the one in front of it.
     now: datetime = max(max(row.now, row.decided_at) for row in lanes)
     decisions = await connection.execute(
         _DECISIONS, {"lanes": [key.lane for key in needs.decisions], "ids": [key.command_id for key in needs.decisions]}
     )
-    accounts = await connection.execute(
-        _ACCOUNTS, {"lanes": [lane for lane, _ in needs.players], "users": [user for _, user in needs.players]}
-    )
+    players = {"lanes": [lane for lane, _ in needs.players], "users": [user for _, user in needs.players]}
+    accounts = await connection.execute(_ACCOUNTS, players)
+    limits = await connection.execute(_LIMITS, players)
     return Loaded(
         now=now,
         lanes={row.lane: LaneState(row.position, row.head) for row in lanes},
         decisions={DecisionKey(row[0], row[2]): journal_row(row) for row in decisions},
-        accounts={AccountKey(*row[:3]): PlayerAccount(*row[3:]) for row in accounts},
+        accounts={AccountKey(*row[:3]): PlayerAccount(row[3], row[4], Totals(*row[5:8]), *row[8:]) for row in accounts},
+        openings=await _openings(connection, needs.counted, windows, now),
+        limits={LimitKey(row[0], row[1], LimitName(row[2]), row[3]): PlayerLimit(*row[4:]) for row in limits},
         holds=await _holds(connection, needs.holds),
         movements=await _movements(connection, needs.cancellations, needs.movements),
+        reversed_minor=await _reversed(connection, needs.originals),
+        disputes=await _disputes(connection, list(needs.originals)),
     )
+
+
+async def _openings(
+    connection: AsyncConnection, keys: Sequence[AccountKey], windows: Windows, now: datetime
+) -> dict[AccountKey, dict[Window, Totals]]:
+    found: dict[AccountKey, dict[Window, Totals]] = defaultdict(dict)
+    if keys:
+        lanes, users, currencies = zip(*keys, strict=True)
+        asked = {"lanes": list(lanes), "users": list(users), "currencies": list(currencies)}
+        starts = {"windows": list(Window), "starts": [windows.start(window, now) for window in Window]}
+        for row in await connection.execute(_OPENINGS, asked | starts):
+            found[AccountKey(*row[:3])][Window(row[3])] = Totals(*row[4:])
+    return found
+
+
+async def _reversed(connection: AsyncConnection, originals: Mapping[DecisionKey, int]) -> dict[DecisionKey, int]:
+    keys = {reversal_key(original, user_id): original for original, user_id in originals.items()}
+    found = await _movements(connection, list(keys), ())
+    return {keys[key]: movement.returned_minor for key, movement in found.items()}
+
+
+async def _disputes(connection: AsyncConnection, keys: Sequence[DecisionKey]) -> dict[DecisionKey, DisputeState]:
+    if not keys:
+        return {}
+    lanes, ids = zip(*keys, strict=True)
+    rows = await connection.execute(_DISPUTES, {"lanes": list(lanes), "ids": list(ids)})
+    return {DecisionKey(row.lane, row.id): DisputeState(row.state) for row in rows}
 
 
 async def _holds(connection: AsyncConnection, keys: Sequence[HoldKey]) -> dict[HoldKey, Hold]:
@@ -120,7 +221,11 @@ async def _movements(
     if movements:
         for row in await connection.execute(_MOVEMENTS, movement_arrays(movements)):
             key = MovementKey(row.lane, row.user_id, Kind(row.kind), row.reference_id, row.round_id)
-            found[key] = Movement(frozenset(row.currencies), row.posted)
+            found[key] = Movement(frozenset(row.currencies), row.posted, posted_at=row.posted_at)
+        for row in await connection.execute(_HELD_PAYOUTS, reference_arrays(movements)):
+            key = MovementKey(row.lane, row.user_id, Kind.GAME_PAYOUT, row.reference_id, row.round_id)
+            if key in found:
+                found[key] = found[key]._replace(held_minor=row.held)
     if cancellations:
         for row in await connection.execute(_CANCELLATIONS, movement_arrays(cancellations)):
             key = MovementKey(row.lane, row.user_id, Kind(row.kind), row.reference_id, row.round_id)

@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database
-from wallet_service.domain.batch import JournalRow
+from wallet_service.domain.needs import JournalRow
 from wallet_service.repository.sql import BIGINTS, ROW, SMALLINTS, journal_row, sql
 
 _MARK_PUBLISHED = sql(

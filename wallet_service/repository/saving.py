@@ -1,15 +1,26 @@
 """After a batch: write what it decided."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.postgresql import TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.signing import ChainedRow
-from wallet_service.domain.batch import Changes
-from wallet_service.repository.sql import BIGINTS, BYTES, MOMENTS, SMALLINTS, TEXTS, UUIDS, movement_arrays, sql
+from wallet_service.domain.limits import Totals
+from wallet_service.domain.needs import AccountKey, Changes
+from wallet_service.repository.sql import (
+    BIGINTS,
+    BYTES,
+    MOMENTS,
+    SMALLINTS,
+    TEXTS,
+    UUIDS,
+    movement_arrays,
+    reference_arrays,
+    sql,
+)
 
 _INSERT_ROWS = sql(
     """INSERT INTO transactions (lane, position, id, kind, status, reason, user_id, amount, currency, debit, credit,
@@ -49,14 +60,68 @@ _INSERT_ROWS = sql(
     checksum=BYTES,
 )
 _SAVE_ACCOUNTS = sql(
-    """INSERT INTO accounts (lane, user_id, currency, cash, reserved)
-    SELECT * FROM unnest(:lanes, :users, :currencies, :cash, :reserved)
-    ON CONFLICT (lane, user_id, currency) DO UPDATE SET cash = excluded.cash, reserved = excluded.reserved""",
+    """INSERT INTO accounts (lane, user_id, currency, cash, reserved, deposits, bets, payouts, deposited_at, opened_at)
+    SELECT * FROM unnest(:lanes, :users, :currencies, :cash, :reserved, :deposits, :bets, :payouts, :deposited_at,
+        :opened_at)
+    ON CONFLICT (lane, user_id, currency) DO UPDATE SET cash = excluded.cash, reserved = excluded.reserved,
+        deposits = excluded.deposits, bets = excluded.bets, payouts = excluded.payouts,
+        deposited_at = excluded.deposited_at, opened_at = excluded.opened_at""",
     lanes=SMALLINTS,
     users=BIGINTS,
     currencies=TEXTS,
     cash=BIGINTS,
     reserved=BIGINTS,
+    deposits=BIGINTS,
+    bets=BIGINTS,
+    payouts=BIGINTS,
+    deposited_at=MOMENTS,
+    opened_at=MOMENTS,
+)
+_OPEN_PERIODS = sql(
+    """INSERT INTO account_openings (lane, user_id, currency, opened_at, deposits, bets, payouts)
+    SELECT * FROM unnest(:lanes, :users, :currencies, :opened_at, :deposits, :bets, :payouts)""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+    currencies=TEXTS,
+    opened_at=MOMENTS,
+    deposits=BIGINTS,
+    bets=BIGINTS,
+    payouts=BIGINTS,
+)
+# Several of one batch may be about one opening, which an UPDATE from a join would change once.
+_COUNT_BACK = sql(
+    """UPDATE account_openings o SET deposits = o.deposits - b.deposits, bets = o.bets - b.bets,
+        payouts = o.payouts - b.payouts
+    FROM (
+        SELECT o.lane, o.user_id, o.currency, o.opened_at, sum(b.deposits)::bigint AS deposits,
+            sum(b.bets)::bigint AS bets, sum(b.payouts)::bigint AS payouts
+        FROM unnest(:lanes, :users, :currencies, :posted_at, :deposits, :bets, :payouts)
+            AS b(lane, user_id, currency, posted_at, deposits, bets, payouts)
+        JOIN account_openings o ON o.lane = b.lane AND o.user_id = b.user_id AND o.currency = b.currency
+            AND o.opened_at > b.posted_at
+        GROUP BY 1, 2, 3, 4
+    ) b WHERE o.lane = b.lane AND o.user_id = b.user_id AND o.currency = b.currency AND o.opened_at = b.opened_at""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+    currencies=TEXTS,
+    posted_at=MOMENTS,
+    deposits=BIGINTS,
+    bets=BIGINTS,
+    payouts=BIGINTS,
+)
+_SAVE_LIMITS = sql(
+    """INSERT INTO player_limits (lane, user_id, name, currency, override, own, pending, pending_from)
+    SELECT * FROM unnest(:lanes, :users, :names, :currencies, :override, :own, :pending, :pending_from)
+    ON CONFLICT (lane, user_id, name, currency) DO UPDATE SET override = excluded.override, own = excluded.own,
+        pending = excluded.pending, pending_from = excluded.pending_from""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+    names=TEXTS,
+    currencies=TEXTS,
+    override=BIGINTS,
+    own=BIGINTS,
+    pending=BIGINTS,
+    pending_from=MOMENTS,
 )
 _ADD_TO_HOUSE = sql(
     """INSERT INTO house_accounts AS h (lane, account, currency, balance)
@@ -68,14 +133,39 @@ _ADD_TO_HOUSE = sql(
     amounts=BIGINTS,
 )
 _SAVE_HOLDS = sql(
-    """INSERT INTO holds (lane, user_id, reference_id, currency, remaining)
-    SELECT * FROM unnest(:lanes, :users, :references, :currencies, :remaining)
+    """INSERT INTO holds (lane, user_id, reference_id, currency, remaining, hold_until)
+    SELECT * FROM unnest(:lanes, :users, :references, :currencies, :remaining, :until)
     ON CONFLICT (lane, user_id, reference_id) DO UPDATE SET remaining = excluded.remaining""",
     lanes=SMALLINTS,
     users=BIGINTS,
     references=TEXTS,
     currencies=TEXTS,
     remaining=BIGINTS,
+    until=MOMENTS,
+)
+# Less is added too, and an INSERT would be checked for that before it found the row.
+_ADD_TO_HELD = sql(
+    """MERGE INTO held_payouts h USING unnest(:lanes, :users, :references, :rounds, :held)
+        AS d(lane, user_id, reference_id, round_id, held)
+    ON h.lane = d.lane AND h.user_id = d.user_id AND h.reference_id = d.reference_id AND h.round_id = d.round_id
+    WHEN MATCHED THEN UPDATE SET held = h.held + d.held
+    WHEN NOT MATCHED THEN INSERT (lane, user_id, reference_id, round_id, held)
+        VALUES (d.lane, d.user_id, d.reference_id, d.round_id, d.held)""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+    references=TEXTS,
+    rounds=TEXTS,
+    held=BIGINTS,
+)
+_SAVE_DISPUTES = sql(
+    """INSERT INTO disputes (lane, id, state, position)
+    SELECT DISTINCT ON (lane, id) lane, id, state::dispute_state, position
+    FROM unnest(:lanes, :ids, :states, :positions) AS d(lane, id, state, position) ORDER BY lane, id, position DESC
+    ON CONFLICT (lane, id) DO UPDATE SET state = excluded.state, position = excluded.position""",
+    lanes=SMALLINTS,
+    ids=UUIDS,
+    states=TEXTS,
+    positions=BIGINTS,
 )
 _SAVE_CANCELLATIONS = sql(
     """INSERT INTO cancellations (lane, user_id, kind, reference_id, round_id, returned)
@@ -121,15 +211,34 @@ async def save(connection: AsyncConnection, changes: Changes, offsets: Offsets, 
         zip(ChainedRow._fields, map(list, zip(*(row.content for row in changes.rows), strict=True)), strict=True)
     )
     await connection.execute(_INSERT_ROWS, {**columns, "checksum": [row.checksum for row in changes.rows]})
+    await _save_accounts(connection, changes)
+    await _save_limits(connection, changes)
+    await _save_what_is_open(connection, changes)
+    await connection.execute(
+        _MOVE_LANES,
+        {
+            "lanes": list(changes.lanes),
+            "positions": [lane.position for lane in changes.lanes.values()],
+            "heads": [lane.head for lane in changes.lanes.values()],
+            "next_offsets": [offsets.next_offset[lane] for lane in changes.lanes],
+            "published": [offsets.published.get(lane, 0) for lane in changes.lanes],
+            "now": now,
+        },
+    )
+
+
+async def _save_accounts(connection: AsyncConnection, changes: Changes) -> None:
     if changes.accounts:
+        accounts = changes.accounts.values()
         await connection.execute(
             _SAVE_ACCOUNTS,
             {
-                "lanes": [key.lane for key in changes.accounts],
-                "users": [key.user_id for key in changes.accounts],
-                "currencies": [key.currency for key in changes.accounts],
-                "cash": [account.cash_minor for account in changes.accounts.values()],
-                "reserved": [account.reserved_minor for account in changes.accounts.values()],
+                **_account_arrays(changes.accounts),
+                "cash": [account.cash_minor for account in accounts],
+                "reserved": [account.reserved_minor for account in accounts],
+                **_totals_arrays([account.totals for account in accounts]),
+                "deposited_at": [account.deposited_at for account in accounts],
+                "opened_at": [account.opened_at for account in accounts],
             },
         )
     if changes.house_minor:
@@ -142,6 +251,47 @@ async def save(connection: AsyncConnection, changes: Changes, offsets: Offsets, 
                 "amounts": list(changes.house_minor.values()),
             },
         )
+
+
+async def _save_limits(connection: AsyncConnection, changes: Changes) -> None:
+    """What limits count, and what is set for a player. Openings come before what is counted back in them."""
+    if changes.openings:
+        await connection.execute(
+            _OPEN_PERIODS,
+            {
+                **_account_arrays([opening.account for opening in changes.openings]),
+                "opened_at": [opening.opened_at for opening in changes.openings],
+                **_totals_arrays([opening.totals for opening in changes.openings]),
+            },
+        )
+    if changes.backdated:
+        await connection.execute(
+            _COUNT_BACK,
+            {
+                **_account_arrays([backdated.account for backdated in changes.backdated]),
+                "posted_at": [backdated.posted_at for backdated in changes.backdated],
+                **_totals_arrays([backdated.totals for backdated in changes.backdated]),
+            },
+        )
+    if changes.limits:
+        limits = changes.limits.values()
+        await connection.execute(
+            _SAVE_LIMITS,
+            {
+                "lanes": [key.lane for key in changes.limits],
+                "users": [key.user_id for key in changes.limits],
+                "names": [key.name for key in changes.limits],
+                "currencies": [key.currency for key in changes.limits],
+                "override": [limit.override for limit in limits],
+                "own": [limit.own for limit in limits],
+                "pending": [limit.pending for limit in limits],
+                "pending_from": [limit.pending_from for limit in limits],
+            },
+        )
+
+
+async def _save_what_is_open(connection: AsyncConnection, changes: Changes) -> None:
+    """Holds, held payouts, rollbacks and disputes."""
     if changes.holds:
         await connection.execute(
             _SAVE_HOLDS,
@@ -151,20 +301,33 @@ async def save(connection: AsyncConnection, changes: Changes, offsets: Offsets, 
                 "references": [key.reference_id for key in changes.holds],
                 "currencies": [hold.currency for hold in changes.holds.values()],
                 "remaining": [hold.remaining_minor for hold in changes.holds.values()],
+                "until": [hold.until for hold in changes.holds.values()],
             },
         )
+    if changes.held_minor:
+        held = {**reference_arrays(list(changes.held_minor)), "held": list(changes.held_minor.values())}
+        await connection.execute(_ADD_TO_HELD, held)
     if changes.cancellations:
         returned = [movement.returned_minor for movement in changes.cancellations.values()]
         keys = list(changes.cancellations)
         await connection.execute(_SAVE_CANCELLATIONS, {**movement_arrays(keys), "returned": returned})
-    await connection.execute(
-        _MOVE_LANES,
-        {
-            "lanes": list(changes.lanes),
-            "positions": [lane.position for lane in changes.lanes.values()],
-            "heads": [lane.head for lane in changes.lanes.values()],
-            "next_offsets": [offsets.next_offset[lane] for lane in changes.lanes],
-            "published": [offsets.published.get(lane, 0) for lane in changes.lanes],
-            "now": now,
-        },
-    )
+    if changes.disputes:
+        await connection.execute(
+            _SAVE_DISPUTES,
+            {
+                "lanes": [change.row.content.lane for change in changes.disputes],
+                "ids": [change.disputed for change in changes.disputes],
+                "states": [change.state.value for change in changes.disputes],
+                "positions": [change.row.content.position for change in changes.disputes],
+            },
+        )
+
+
+def _account_arrays(keys: Iterable[AccountKey]) -> dict[str, list[Any]]:
+    lanes, users, currencies = zip(*keys, strict=True)
+    return {"lanes": list(lanes), "users": list(users), "currencies": list(currencies)}
+
+
+def _totals_arrays(totals: Iterable[Totals]) -> dict[str, list[Any]]:
+    deposits, bets, payouts = zip(*totals, strict=True)
+    return {"deposits": list(deposits), "bets": list(bets), "payouts": list(payouts)}

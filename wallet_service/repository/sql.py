@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.types import TypeEngine
 
 from shared.signing import ChainedRow
-from wallet_service.domain.batch import JournalRow, MovementKey
+from wallet_service.domain.needs import JournalRow, MovementKey
 
 SMALLINTS, BIGINTS, TEXTS = ARRAY(SMALLINT), ARRAY(BIGINT), ARRAY(PG_TEXT)
 UUIDS, BYTES, MOMENTS = ARRAY(PG_UUID), ARRAY(BYTEA), ARRAY(TIMESTAMP(timezone=True))
@@ -35,11 +35,10 @@ def journal_row(row: Row[Any]) -> JournalRow:
 
 def movement_arrays(keys: Sequence[MovementKey]) -> dict[str, list[Any]]:
     """Keys as the parameters lanes, users, kinds, references and rounds."""
-    lanes, users, kinds, references, rounds = zip(*keys, strict=True)
-    return {
-        "lanes": list(lanes),
-        "users": list(users),
-        "kinds": [kind.value for kind in kinds],
-        "references": list(references),
-        "rounds": list(rounds),
-    }
+    return {**reference_arrays(keys), "kinds": [key.kind.value for key in keys]}
+
+
+def reference_arrays(keys: Sequence[MovementKey]) -> dict[str, list[Any]]:
+    """Keys as the parameters lanes, users, references and rounds."""
+    lanes, users, _, references, rounds = zip(*keys, strict=True)
+    return {"lanes": list(lanes), "users": list(users), "references": list(references), "rounds": list(rounds)}
