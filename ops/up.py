@@ -16,7 +16,7 @@ import httpx2
 from rich.console import Console
 from rich.table import Table
 
-from ops import development_secrets, migrate, places
+from ops import development_limits, development_secrets, migrate, places
 from ops.infrastructure import BrokerKind, InfrastructureError, broker, postgres
 from ops.infrastructure.processes import Child, check_port
 from ops.places import SERVICES, Places
@@ -196,6 +196,7 @@ def _start(name: str, port: int, data: Path, found: Places) -> Child:
     logs = data / "logs"
     logs.mkdir(exist_ok=True)
     environment = {
+        "CURRENCY_LIMITS": development_limits.CURRENCY_LIMITS,
         **{key: value for key, value in os.environ.items() if not key.endswith("_DATABASE_URL")},
         **found.environment(),
         "KEY_SOURCE": "file",

@@ -18,6 +18,7 @@ from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
 from wallet_service import endpoints, handlers
 from wallet_service.handlers.commands import Commands
+from wallet_service.handlers.expiry import Expiry
 from wallet_service.handlers.relay import Relay
 from wallet_service.handlers.sealer import Sealer
 from wallet_service.repository import Audits, Reads, Seals
@@ -56,7 +57,6 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     source = source_of(settings)
     keyring = Keyring.read(source)
-    rules = settings.rules()
     health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
     options = BrokerOptions.of(settings, SERVICE)
     engine = database.create_engine(
@@ -82,7 +82,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             commands = Commands(
                 engine=engine,
                 keyring=keyring,
-                rules=rules,
+                rules=settings.rules(),
                 publisher=publisher,
                 relay=relay,
                 lanes=settings.lanes,
@@ -93,6 +93,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             kafka.include_router(handlers.router(options, settings, commands, progress, metrics))
             tasks.start("relay", relay.run())
             tasks.start("sealer", sealer.run())
+            tasks.start("expiry", Expiry(publisher, reads).run())
             tasks.start("keys", keyring.follow(source, settings.keys_look_every_s))
             stack.push_async_callback(tasks.stop)
             # The last to start is the first to stop: no batch is under way when its publisher closes.

@@ -172,7 +172,7 @@ holds = Table(
     PrimaryKeyConstraint("lane", "user_id", "reference_id", name="holds_pkey"),
     CheckConstraint("remaining >= 0", name="holds_remaining_check"),
 )
-Index("holds_until_idx", holds.c.lane, holds.c.hold_until, postgresql_where=text("remaining > 0"))
+Index("holds_until_idx", holds.c.hold_until, postgresql_where=text("remaining > 0"))
 
 # What of the payouts of a reference waits in reserved for its release.
 held_payouts = Table(

@@ -64,6 +64,7 @@ def percentile(values: Sequence[float], share: float) -> float:
 async def play(
     channels: Sequence[Channel],
     *,
+    staff: Channel,
     players: int,
     rate: float,
     duration_s: float,
@@ -73,6 +74,7 @@ async def play(
 ) -> Result:
     """Let `players` players ask for `rate` requests per second in all, spread evenly over the channels.
 
+    What is asked for a player by the operator's staff goes over the channel `staff`, before the player's own requests.
     `watch` runs beside them and is cancelled at the end.
     """
     result = Result()
@@ -82,6 +84,7 @@ async def play(
         asyncio.create_task(
             _player(
                 channels[index % len(channels)],
+                staff,
                 Player(first_user + index, seed),
                 interval_s,
                 index / rate,
@@ -106,9 +109,18 @@ async def play(
 
 
 async def _player(
-    channel: Channel, player: Player, interval_s: float, first_at_s: float, stop: asyncio.Event, result: Result
+    channel: Channel,
+    staff: Channel,
+    player: Player,
+    interval_s: float,
+    first_at_s: float,
+    stop: asyncio.Event,
+    result: Result,
 ) -> None:
     due = time.perf_counter() + first_at_s
+    trusted = player.trusted()
+    if trusted is not None and not await _stopped_before(due, stop):
+        result.note(staff, trusted, [await staff.ask(trusted)])
     for request in player.requests():
         if await _stopped_before(due, stop):
             return

@@ -164,6 +164,8 @@ class Kafka:
             "reference_id": request.reference_id,
             "round_id": request.round_id,
             "provider": request.provider,
+            "reason": request.reason,
+            "actor": request.actor,
             "occurred_at": datetime.now(UTC).isoformat(),
         }
         # A token of this sending: two sendings of one command have two replies.

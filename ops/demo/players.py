@@ -7,6 +7,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from shared.contracts.kinds import Kind
+from shared.contracts.limits import LimitName
 
 CURRENCIES = ("USD", "EUR", "JPY")
 FIRST_DEPOSIT_MINOR = 100_000
@@ -26,6 +27,8 @@ class Request:
     reference_id: str | None = None
     round_id: str | None = None
     provider: str | None = None
+    reason: str | None = None
+    actor: str | None = None
     times: int = 1
 
 
@@ -47,6 +50,21 @@ class Player:
         self._random = random.Random(f"{seed}/{user_id}")  # noqa: S311 - a simulation
         self._currency = self._random.choice(CURRENCIES)
         self._count = 0
+
+    def trusted(self) -> Request | None:
+        """For every other player: what staff asks for, so that its withdrawals need not wait after a deposit."""
+        if self._random.random() < 0.5:
+            return None
+        return Request(
+            key=UUID(int=self._random.getrandbits(128), version=4),
+            kind=Kind.LIMIT_OVERRIDE,
+            user_id=self.user_id,
+            amount_minor=0,
+            currency=self._currency,
+            reference_id=LimitName.WITHDRAWAL_COOLDOWN_SECONDS.value,
+            reason="a player of long standing",
+            actor="demo",
+        )
 
     def requests(self) -> Iterator[Request]:
         """Without end: a deposit, then rounds, with a withdrawal and a new deposit now and then."""

@@ -37,6 +37,7 @@ async def run(
     async with channels.rest(places, token) as rest, channels.kafka(places) as kafka:
         result = await play(
             (rest, kafka),
+            staff=kafka,
             players=players,
             rate=rate,
             duration_s=duration_s,

@@ -14,6 +14,7 @@ from unittest import mock
 import pytest
 
 from ops import development_secrets
+from ops.development_limits import CURRENCY_LIMITS
 from ops.infrastructure import docker_answers, free_port
 from ops.infrastructure.brokers import SINGLE_NODE
 from ops.infrastructure.containers import KAFKA_IMAGE, POSTGRES_IMAGE
@@ -21,6 +22,7 @@ from ops.infrastructure.processes import dismiss, start_watchdog
 from ops.places import SERVICES
 from ops.up import APPLICATIONS
 from tests.deploy.conftest import ROOT, Compose
+from wallet_service.settings import LimitSettings
 
 SECRETS_DIR = "/run/langsense"
 ONE_SHOTS = ("secrets", "migrate")
@@ -65,6 +67,13 @@ class TestBlocks:
         given = compose["services"]["kafka"]["environment"]
         wanted = {f"KAFKA_{name.upper().replace('.', '_')}": value for name, value in SINGLE_NODE.items()}
         assert wanted.items() <= given.items()
+
+    def test_players_are_limited_as_on_a_platform_that_up_runs(self, compose: Compose) -> None:
+        given = compose["services"]["wallet"]["environment"]
+        assert json.loads(given["CURRENCY_LIMITS"]) == json.loads(CURRENCY_LIMITS)
+        defaults = {name.upper(): field.default for name, field in LimitSettings.model_fields.items()}
+        for name in given.keys() & defaults.keys() - {"CURRENCY_LIMITS"}:
+            assert given[name] == str(defaults[name]), name
 
     def test_the_command_waits_to_be_asked(self, compose: Compose) -> None:
         assert compose["services"]["ops"]["profiles"] == ["ops"]

@@ -8,6 +8,7 @@ from ops.demo.players import Asked, Player, Request
 from ops.demo.report import as_json
 from ops.proof import Check
 from shared.contracts.kinds import NEEDS_PROVIDER, NEEDS_REFERENCE, Kind
+from shared.contracts.limits import LimitName
 
 
 class Answering:
@@ -36,7 +37,7 @@ async def run(channel: Answering) -> Result:
     async def watch(result: Result) -> None:
         await asyncio.Event().wait()
 
-    return await play([channel], players=4, rate=2000, duration_s=0.3, first_user=1, seed=7, watch=watch)
+    return await play([channel], staff=channel, players=4, rate=2000, duration_s=0.3, first_user=1, seed=7, watch=watch)
 
 
 def first(count: int, seed: int) -> list[Request]:
@@ -75,6 +76,15 @@ def test_every_request_has_what_its_kind_needs() -> None:
     for request in first(2000, 3):
         assert (request.provider is not None) or request.kind not in NEEDS_PROVIDER
         assert (request.reference_id is not None) or request.kind not in NEEDS_REFERENCE
+
+
+def test_staff_trusts_every_other_player_with_a_withdrawal_right_after_a_deposit() -> None:
+    asked = [Player(user_id, 1).trusted() for user_id in range(100)]
+    found = [request for request in asked if request is not None]
+    assert 30 < len(found) < 70
+    for request in found:
+        assert (request.kind, request.amount_minor) == (Kind.LIMIT_OVERRIDE, 0)
+        assert (request.reference_id, request.reason is None) == (LimitName.WITHDRAWAL_COOLDOWN_SECONDS, False)
 
 
 async def test_a_retried_request_that_is_answered_twice_is_noticed() -> None:

@@ -1,6 +1,6 @@
 """Kafka in. `commands` decides batches, `relay` publishes what was decided, `messages` gives both their form.
 
-Beside them `sealer` puts what was decided under signed checkpoints.
+Beside them `sealer` puts what was decided under signed checkpoints, and `expiry` releases holds whose time is over.
 """
 
 from aiokafka import ConsumerRecord

@@ -10,6 +10,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database
+from wallet_service.domain.expiring import ExpiredHold
 from wallet_service.domain.needs import JournalRow
 from wallet_service.repository.sql import BIGINTS, ROW, SMALLINTS, journal_row, sql
 
@@ -27,6 +28,12 @@ _AS_OF = text(
     """SELECT DISTINCT ON (currency) currency, position, cash_after AS cash, reserved_after AS reserved
     FROM transactions WHERE lane = :lane AND user_id = :user_id AND created_at <= :moment
     ORDER BY currency, position DESC"""
+)
+
+
+_EXPIRED_HOLDS = text(
+    """SELECT lane, user_id, reference_id, currency, remaining, hold_until
+    FROM holds WHERE remaining > 0 AND hold_until <= now() ORDER BY hold_until LIMIT :limit"""
 )
 
 
@@ -115,6 +122,12 @@ class Reads:
                 {"lane": lane, "after": after, "limit": limit},
             )
             return [journal_row(row) for row in rows]
+
+    async def expired_holds(self, limit: int) -> Sequence[ExpiredHold]:
+        """Holds of which something is left after their time, the longest expired first."""
+        async with database.reading(self._engine) as connection:
+            rows = await connection.execute(_EXPIRED_HOLDS, {"limit": limit})
+            return [ExpiredHold(*row) for row in rows]
 
     async def lanes(self) -> Sequence[LaneMark]:
         """Where each lane stands."""

@@ -98,7 +98,7 @@ def _holds() -> None:
     # What was held before holds expired gets the time that the setting gives by default.
     op.execute("ALTER TABLE holds ADD COLUMN hold_until timestamptz NOT NULL DEFAULT now() + interval '7 days'")
     op.execute("ALTER TABLE holds ALTER COLUMN hold_until DROP DEFAULT")
-    op.execute("CREATE INDEX holds_until_idx ON holds (lane, hold_until) WHERE remaining > 0")
+    op.execute("CREATE INDEX holds_until_idx ON holds (hold_until) WHERE remaining > 0")
 
 
 def downgrade() -> None:
