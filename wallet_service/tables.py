@@ -181,9 +181,10 @@ held_payouts = Table(
     Column("user_id", BigInteger, nullable=False),
     Column("held", BigInteger, nullable=False),
     Column("lane", SmallInteger, nullable=False),
+    Column("currency", Text, nullable=False),
     Column("reference_id", Text, nullable=False),
     Column("round_id", Text, nullable=False, comment="empty where the reference has no round"),
-    PrimaryKeyConstraint("lane", "user_id", "reference_id", "round_id", name="held_payouts_pkey"),
+    PrimaryKeyConstraint("lane", "user_id", "currency", "reference_id", "round_id", name="held_payouts_pkey"),
     CheckConstraint("held >= 0", name="held_payouts_held_check"),
 )
 Index("held_payouts_held_idx", held_payouts.c.lane, postgresql_where=text("held > 0"))

@@ -22,6 +22,7 @@ from wallet_service.domain.needs import (
     Answer,
     Changes,
     DecisionKey,
+    HeldKey,
     HoldKey,
     HouseKey,
     JournalRow,
@@ -103,7 +104,7 @@ class MemoryWallet:
         self.holds: dict[HoldKey, Hold] = {}
         self.cancellations: dict[MovementKey, int] = {}
         self.house: dict[HouseKey, int] = defaultdict(int)
-        self.held: dict[MovementKey, int] = defaultdict(int)
+        self.held: dict[HeldKey, int] = defaultdict(int)
         self.limits: dict[LimitKey, PlayerLimit] = {}
         self.openings: dict[tuple[AccountKey, datetime], Totals] = {}
         self.disputes: dict[DecisionKey, DisputeState] = {}
@@ -138,6 +139,7 @@ class MemoryWallet:
             limits={key: each for key, each in self.limits.items() if (key.lane, key.user_id) in players},
             holds={key: self.holds[key] for key in needed.holds if key in self.holds},
             movements=self._movements(needed),
+            held_minor={key: self.held[key] for key in needed.held if key in self.held},
             reversed_minor={
                 key: self.cancellations[reversal_key(key, user_id)]
                 for key, user_id in needed.originals.items()
@@ -164,8 +166,8 @@ class MemoryWallet:
         self.cancellations |= {key: each.returned_minor for key, each in changes.cancellations.items()}
         for key, amount in changes.house_minor.items():
             self.house[key] += amount
-        for movement, held in changes.held_minor.items():
-            self.held[movement] += held
+        for payouts, held in changes.held_minor.items():
+            self.held[payouts] += held
         self.limits |= changes.limits
         for account, opened_at, totals in changes.openings:
             assert (account, opened_at) not in self.openings
@@ -187,7 +189,6 @@ class MemoryWallet:
                     currencies,
                     sum(row.amount_minor for row in posted),
                     posted_at=max(row.created_at for row in posted),
-                    held_minor=self.held.get(key, 0),
                 )
         for key in needed.cancellations:
             if key in self.cancellations:

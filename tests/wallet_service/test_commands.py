@@ -525,7 +525,7 @@ class _Lost:
 
 async def _make_lane(engine: AsyncEngine) -> None:
     async with databases.transaction(engine) as connection:
-        await repository.load(connection, Needs([LANE], [], [], [], [], {}, [], []), RULES.windows)
+        await repository.load(connection, Needs([LANE], [], [], [], [], {}, [], [], []), RULES.windows)
 
 
 @asynccontextmanager

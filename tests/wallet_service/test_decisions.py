@@ -75,7 +75,7 @@ def in_its_way(kind: Kind) -> dict[str, Any]:
     if kind in TAKES_BACK:
         return {"movement": posted_before(1000)}
     if kind is Kind.PAYOUT_RELEASE:
-        return {"movement": posted_before(1500, held_minor=1500)}
+        return {"held_minor": 1500}
     return {}
 
 

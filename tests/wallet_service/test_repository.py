@@ -29,6 +29,7 @@ from wallet_service.domain.needs import (
     Changes,
     DecisionKey,
     DisputeChange,
+    HeldKey,
     HoldKey,
     HouseKey,
     LaneState,
@@ -217,7 +218,7 @@ def _a_change_of_everything() -> Changes:
         holds={HoldKey(0, 42, "p-1"): Hold("USD", 5, NOW)},
         cancellations={MovementKey(0, 42, Kind.GAME_BET, "a", "r"): Movement(cancelled=True)},
         house_minor={HouseKey(0, "clearing:stripe", "USD"): -1000},
-        held_minor={MovementKey(0, 42, Kind.GAME_PAYOUT, "a", "r"): 7},
+        held_minor={HeldKey(0, 42, "USD", "a", "r"): 7},
         limits={LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD"): PlayerLimit(own=100)},
         openings=[Opening(account, NOW, Totals())],
         disputes=[DisputeChange(row.row.content.command_id, DisputeState.OPEN, row.row)],
@@ -241,7 +242,7 @@ def _spoiled(part: str) -> Changes:
             key = MovementKey(0, 42, Kind.GAME_BET, "a", None)  # type: ignore[arg-type]
             return replace(good, cancellations={key: Movement(cancelled=True)})
         case "held payouts":
-            return replace(good, held_minor={MovementKey(0, 42, Kind.GAME_PAYOUT, "a", "r"): -1})
+            return replace(good, held_minor={HeldKey(0, 42, "USD", "a", "r"): -1})
         case "limits":
             key = LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD")
             return replace(good, limits={key: PlayerLimit(pending=100)})

@@ -5,15 +5,23 @@ from collections.abc import Mapping
 import orjson
 
 from shared.contracts.commands import Command
-from shared.contracts.kinds import HOLD_KINDS, LIMIT_KINDS, NEEDS_ORIGINAL, ROLLBACKS, Account, Entry, Kind, Status
+from shared.contracts.kinds import (
+    GAME_KINDS,
+    HOLD_KINDS,
+    LIMIT_KINDS,
+    NEEDS_ORIGINAL,
+    ROLLBACKS,
+    Account,
+    Entry,
+    Kind,
+    Status,
+)
 from shared.contracts.limits import LimitName
 from shared.errors import CommandIdReused
 from shared.signing import ChainedRow, ChainKeys
 from wallet_service.domain.decisions import decide
 from wallet_service.domain.limits import NO_PLAYER_LIMIT, Rules, Standing, Totals, Values, Window
 from wallet_service.domain.needs import (
-    ABOUT_PLAY,
-    MOVED_BY,
     AccountKey,
     Answer,
     Backdated,
@@ -27,6 +35,7 @@ from wallet_service.domain.needs import (
     Loaded,
     Opening,
     account_key,
+    held_key,
     hold_key,
     limit_key,
     movement_key,
@@ -34,6 +43,8 @@ from wallet_service.domain.needs import (
     reversal_key,
 )
 from wallet_service.domain.state import Concerned, Decision, DisputeState, Movement, Original, PlayerAccount
+
+_ABOUT_PAYOUTS = frozenset({Kind.GAME_PAYOUT, Kind.PAYOUT_ROLLBACK, Kind.PAYOUT_RELEASE})
 
 
 class Batch:
@@ -50,6 +61,7 @@ class Batch:
         self._limits = loaded.limits
         self._holds = loaded.holds
         self._movements = loaded.movements
+        self._held_minor = loaded.held_minor
         self._reversed_minor = loaded.reversed_minor
         self._disputes = loaded.disputes
         self._starts = {window: rules.windows.start(window, loaded.now) for window in Window}
@@ -85,9 +97,11 @@ class Batch:
         account = self._accounts.get(key, PlayerAccount())
         standing = Standing(self._limits_of(key), account.totals, self._began_of(key, account), account.deposited_at)
         concerned = Concerned(account, self._rules, standing)
-        if kind in ABOUT_PLAY:
+        if kind in _ABOUT_PAYOUTS:
+            concerned = concerned._replace(held_minor=self._held_minor.get(held_key(lane, command), 0))
+        if kind in GAME_KINDS:
             bet = self._movements.get(movement_key(lane, command, Kind.GAME_BET), Movement())
-            movement = self._movements.get(movement_key(lane, command, MOVED_BY.get(kind, kind)), Movement())
+            movement = self._movements.get(movement_key(lane, command, ROLLBACKS.get(kind, kind)), Movement())
             return concerned._replace(movement=movement, bet_cancelled=bet.cancelled)
         if kind in HOLD_KINDS:
             return concerned._replace(hold=self._holds.get(hold_key(lane, command)))
@@ -144,7 +158,14 @@ class Batch:
             held = hold_key(lane, command)
             self._holds[held] = self.changes.holds[held] = decision.hold
         if decision.movement is not None:
-            self._keep_movement(lane, command, concerned.movement, decision.movement)
+            movement = movement_key(lane, command, ROLLBACKS.get(command.kind, command.kind))
+            self._movements[movement] = decision.movement
+            if command.kind in ROLLBACKS:
+                self.changes.cancellations[movement] = decision.movement
+        if decision.held_minor is not None:
+            payouts = held_key(lane, command)
+            self._held_minor[payouts] = decision.held_minor
+            self.changes.held_minor[payouts] += decision.held_minor - concerned.held_minor
         if decision.original is not None:
             self._keep_original(lane, command, decision.original, row)
         if decision.limit is not None:
@@ -167,14 +188,6 @@ class Batch:
             for window, starts_at in self._starts.items():
                 if starts_at > posted_at:
                     began[window] = began[window].plus(totals, times=-1)
-
-    def _keep_movement(self, lane: int, command: Command, before: Movement, after: Movement) -> None:
-        key = movement_key(lane, command, MOVED_BY.get(command.kind, command.kind))
-        self._movements[key] = after
-        if after.held_minor != before.held_minor:
-            self.changes.held_minor[key] += after.held_minor - before.held_minor
-        if command.kind in ROLLBACKS:
-            self.changes.cancellations[key] = after
 
     def _keep_original(self, lane: int, command: Command, after: Original, row: JournalRow) -> None:
         key = original_key(lane, command)

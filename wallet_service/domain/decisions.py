@@ -110,8 +110,8 @@ def _payout(command: Command, concerned: Concerned, now: datetime) -> Decision:
     # A win is the player's even where its largest is not known; then somebody looks at it.
     if largest is not None and command.amount_minor <= largest:
         return posted(command, concerned, now, movement=movement)
-    held = movement._replace(held_minor=movement.held_minor + command.amount_minor)
-    return posted(command, concerned, now, entry=_HELD_PAYOUT, movement=held)
+    held_minor = concerned.held_minor + command.amount_minor
+    return posted(command, concerned, now, entry=_HELD_PAYOUT, movement=movement, held_minor=held_minor)
 
 
 def _more(command: Command, movement: Movement, now: datetime) -> Movement:
@@ -127,24 +127,24 @@ def _rollback(command: Command, concerned: Concerned, now: datetime) -> Decision
     if movement.posted_at is None:
         return _nothing_moved(command, concerned, Reason.ORIGINAL_NOT_SEEN)
     if movement.currencies != {command.currency}:
-        return _other_currency(command, concerned)
+        currencies = ",".join(sorted(movement.currencies))
+        return refused(command, concerned, Reason.CURRENCY_MISMATCH, posted_currency=currencies)
     remaining = movement.posted_minor - movement.returned_minor
     if remaining == 0:
         return _nothing_moved(command, concerned, Reason.ALREADY_ROLLED_BACK)
     if command.amount_minor > remaining:
         return refused(command, concerned, Reason.ROLLBACK_EXCEEDS_ORIGINAL, remaining_minor=remaining)
-    held = movement.held_minor
+    held = concerned.held_minor
     if 0 < held < command.amount_minor:
         # Part of it would come from reserved and part from cash, and a row has one debit.
         return refused(command, concerned, Reason.PAYOUT_HELD, held_minor=held)
-    after = movement._replace(
-        returned_minor=movement.returned_minor + command.amount_minor,
-        cancelled=True,
-        held_minor=held - command.amount_minor if held else 0,
-    )
-    # A player who spent a win before it was taken back owes it: cash may become negative.
-    entry = _HELD_PAYOUT_BACK if held else None
-    decision = posted(command, concerned, now, entry=entry, movement=after)
+    after = movement._replace(returned_minor=movement.returned_minor + command.amount_minor, cancelled=True)
+    if held:
+        held_minor = held - command.amount_minor
+        decision = posted(command, concerned, now, entry=_HELD_PAYOUT_BACK, movement=after, held_minor=held_minor)
+    else:
+        # A player who spent a win before it was taken back owes it: cash may become negative.
+        decision = posted(command, concerned, now, movement=after)
     return counted_back(decision, ROLLBACKS[command.kind], movement.posted_at)
 
 
@@ -161,21 +161,13 @@ def _nothing_moved(command: Command, concerned: Concerned, reason: Reason) -> De
     )
 
 
-def _other_currency(command: Command, concerned: Concerned) -> Decision:
-    currencies = ",".join(sorted(concerned.movement.currencies))
-    return refused(command, concerned, Reason.CURRENCY_MISMATCH, posted_currency=currencies)
-
-
 def _release_payout(command: Command, concerned: Concerned, now: datetime) -> Decision:
-    movement = concerned.movement
-    if movement.held_minor == 0:
+    held = concerned.held_minor
+    if held == 0:
         return refused(command, concerned, Reason.PAYOUT_NOT_HELD)
-    if movement.currencies != {command.currency}:
-        return _other_currency(command, concerned)
-    if command.amount_minor > movement.held_minor:
-        return refused(command, concerned, Reason.RELEASE_EXCEEDS_HELD, held_minor=movement.held_minor)
-    rest = movement._replace(held_minor=movement.held_minor - command.amount_minor)
-    return posted(command, concerned, now, movement=rest)
+    if command.amount_minor > held:
+        return refused(command, concerned, Reason.RELEASE_EXCEEDS_HELD, held_minor=held)
+    return posted(command, concerned, now, held_minor=held - command.amount_minor)
 
 
 def _hold(command: Command, concerned: Concerned, now: datetime) -> Decision:

@@ -95,6 +95,16 @@ class DisputeChange(NamedTuple):
     row: "JournalRow"
 
 
+class HeldKey(NamedTuple):
+    """The held payouts of one reference in one round and currency. No round is the empty text."""
+
+    lane: int
+    user_id: int
+    currency: str
+    reference_id: str
+    round_id: str
+
+
 class HouseKey(NamedTuple):
     """One of the operator's accounts on one lane, such as `revenue` or `clearing:stripe`."""
 
@@ -130,8 +140,9 @@ class Needs(NamedTuple):
     originals: dict[DecisionKey, int]
     # Whether a rollback came for it: asked by every bet and payout.
     cancellations: list[MovementKey]
-    # What was posted: asked by rollbacks and releases alone, which are few.
+    # What was posted, and what of it is held: asked by rollbacks and releases alone, which are few.
     movements: list[MovementKey]
+    held: list[HeldKey]
 
 
 @dataclass(slots=True)
@@ -146,6 +157,7 @@ class Loaded:
     limits: dict[LimitKey, PlayerLimit]
     holds: dict[HoldKey, Hold]
     movements: dict[MovementKey, Movement]
+    held_minor: dict[HeldKey, int]
     # What was reversed of a transaction, and how its dispute stands. The transactions are among the decisions.
     reversed_minor: dict[DecisionKey, int]
     disputes: dict[DecisionKey, DisputeState]
@@ -153,7 +165,7 @@ class Loaded:
     @classmethod
     def nothing(cls, now: datetime) -> "Loaded":
         """What a database says that has decided nothing yet."""
-        return cls(now, {}, {}, {}, {}, {}, {}, {}, {}, {})
+        return cls(now, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})
 
 
 @dataclass(slots=True)
@@ -167,7 +179,7 @@ class Changes:
     holds: dict[HoldKey, Hold] = field(default_factory=dict)
     cancellations: dict[MovementKey, Movement] = field(default_factory=dict)
     house_minor: dict[HouseKey, int] = field(default_factory=lambda: defaultdict(int))
-    held_minor: dict[MovementKey, int] = field(default_factory=lambda: defaultdict(int))
+    held_minor: dict[HeldKey, int] = field(default_factory=lambda: defaultdict(int))
     limits: dict[LimitKey, PlayerLimit] = field(default_factory=dict)
     openings: list[Opening] = field(default_factory=list)
     backdated: list[Backdated] = field(default_factory=list)
@@ -184,6 +196,7 @@ def needs(batch: Iterable[Placed]) -> Needs:
     originals: dict[DecisionKey, int] = {}
     cancellations: dict[MovementKey, None] = {}
     movements: dict[MovementKey, None] = {}
+    held: dict[HeldKey, None] = {}
     for lane, command in batch:
         kind = command.kind
         lanes[lane] = None
@@ -193,15 +206,17 @@ def needs(batch: Iterable[Placed]) -> Needs:
             counted[account_key(lane, command)] = None
         if kind in HOLD_KINDS:
             holds[hold_key(lane, command)] = None
-        elif kind in ABOUT_PLAY:
+        elif kind in GAME_KINDS:
             cancellations[movement_key(lane, command, Kind.GAME_BET)] = None
-            own = movement_key(lane, command, MOVED_BY.get(kind, kind))
+            own = movement_key(lane, command, ROLLBACKS.get(kind, kind))
             cancellations[own] = None
-            if kind in MOVED_BY:
+            if kind in ROLLBACKS:
                 movements[own] = None
         elif kind in NEEDS_ORIGINAL:
             originals[original_key(lane, command)] = command.user_id
             decisions[original_key(lane, command)] = None
+        if kind in _TAKES_HELD:
+            held[held_key(lane, command)] = None
     return Needs(
         sorted(lanes),
         list(decisions),
@@ -211,14 +226,14 @@ def needs(batch: Iterable[Placed]) -> Needs:
         originals,
         list(cancellations),
         list(movements),
+        list(held),
     )
 
 
 # What a limit on deposits or losses is asked about.
 _CHECKED = frozenset({Kind.DEPOSIT, Kind.GAME_BET})
-# Each kind that is about what was posted under a reference, and that one's kind.
-MOVED_BY = {**ROLLBACKS, Kind.PAYOUT_RELEASE: Kind.GAME_PAYOUT}
-ABOUT_PLAY = GAME_KINDS | {Kind.PAYOUT_RELEASE}
+# What may take from a payout that is held.
+_TAKES_HELD = frozenset({Kind.PAYOUT_ROLLBACK, Kind.PAYOUT_RELEASE})
 
 
 def account_key(lane: int, command: Command) -> AccountKey:
@@ -253,3 +268,9 @@ def movement_key(lane: int, command: Command, kind: Kind) -> MovementKey:
     """The bets, or the payouts, that a command is about."""
     assert command.reference_id is not None
     return MovementKey(lane, command.user_id, kind, command.reference_id, command.round_id or "")
+
+
+def held_key(lane: int, command: Command) -> HeldKey:
+    """The held payouts that a command is about."""
+    assert command.reference_id is not None
+    return HeldKey(lane, command.user_id, command.currency, command.reference_id, command.round_id or "")

@@ -54,7 +54,7 @@ class Movement(NamedTuple):
 
     `currencies`: in which it was posted; more than one cannot be taken back as one amount. `posted_at`: when, the last
     of it. `cancelled`: a rollback was decided, so nothing more is posted under this reference, and what comes late is
-    refused. `held_minor`: what of a payout waits in reserved for its release.
+    refused.
     """
 
     currencies: frozenset[str] = frozenset()
@@ -62,7 +62,6 @@ class Movement(NamedTuple):
     returned_minor: int = 0
     cancelled: bool = False
     posted_at: datetime | None = None
-    held_minor: int = 0
 
 
 class DisputeState(StrEnum):
@@ -95,10 +94,12 @@ class Concerned(NamedTuple):
     rules: Rules
     standing: Standing
     hold: Hold | None = None
-    # Of a bet or payout: the movement under its own reference. Of a rollback or release: the one that it is for.
+    # Of a bet or payout: the movement under its own reference. Of a rollback: the one that it takes back.
     movement: Movement = Movement()
     # Of a payout: whether the bet of its reference was cancelled.
     bet_cancelled: bool = False
+    # Of what is about a payout: what of the payouts under its reference waits in reserved, in its currency.
+    held_minor: int = 0
     original: Original | None = None
     # Of a limit's command: what is set for the player.
     limit: PlayerLimit = NO_PLAYER_LIMIT
@@ -121,6 +122,7 @@ class Decision(NamedTuple):
     account: PlayerAccount
     hold: Hold | None = None
     movement: Movement | None = None
+    held_minor: int | None = None
     original: Original | None = None
     limit: PlayerLimit | None = None
     counted_back: CountedBack | None = None
@@ -147,6 +149,7 @@ def posted(
     entry: Entry | None = None,
     hold: Hold | None = None,
     movement: Movement | None = None,
+    held_minor: int | None = None,
     original: Original | None = None,
     facts: Facts | None = None,
 ) -> Decision:
@@ -165,7 +168,9 @@ def posted(
         account = account._replace(totals=account.totals.plus(counted), opened_at=period)
     if command.kind is Kind.DEPOSIT:
         account = account._replace(deposited_at=now)
-    return Decision(Status.POSTED, None, command.amount_minor, entry, account, hold, movement, original, facts=facts)
+    return Decision(
+        Status.POSTED, None, command.amount_minor, entry, account, hold, movement, held_minor, original, facts=facts
+    )
 
 
 def noted(command: Command, concerned: Concerned, **facts: int | str) -> Decision:

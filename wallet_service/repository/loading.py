@@ -16,6 +16,7 @@ from wallet_service.domain.limits import PlayerLimit, Totals, Window, Windows
 from wallet_service.domain.needs import (
     AccountKey,
     DecisionKey,
+    HeldKey,
     HoldKey,
     LaneState,
     LimitKey,
@@ -32,9 +33,9 @@ from wallet_service.repository.sql import (
     SMALLINTS,
     TEXTS,
     UUIDS,
+    held_arrays,
     journal_row,
     movement_arrays,
-    reference_arrays,
     sql,
 )
 
@@ -121,12 +122,14 @@ _MOVEMENTS = sql(
     rounds=TEXTS,
 )
 _HELD_PAYOUTS = sql(
-    """SELECT h.lane, h.user_id, h.reference_id, h.round_id, h.held
-    FROM unnest(:lanes, :users, :references, :rounds) AS k(lane, user_id, reference_id, round_id)
-    JOIN held_payouts h ON h.lane = k.lane AND h.user_id = k.user_id
+    """SELECT h.lane, h.user_id, h.currency, h.reference_id, h.round_id, h.held
+    FROM unnest(:lanes, :users, :currencies, :references, :rounds)
+        AS k(lane, user_id, currency, reference_id, round_id)
+    JOIN held_payouts h ON h.lane = k.lane AND h.user_id = k.user_id AND h.currency = k.currency
         AND h.reference_id = k.reference_id AND h.round_id = k.round_id""",
     lanes=SMALLINTS,
     users=BIGINTS,
+    currencies=TEXTS,
     references=TEXTS,
     rounds=TEXTS,
 )
@@ -172,6 +175,7 @@ async def _loaded(connection: AsyncConnection, needs: Needs, windows: Windows, l
         limits={LimitKey(row[0], row[1], LimitName(row[2]), row[3]): PlayerLimit(*row[4:]) for row in limits},
         holds=await _holds(connection, needs.holds),
         movements=await _movements(connection, needs.cancellations, needs.movements),
+        held_minor=await _held(connection, needs.held),
         reversed_minor=await _reversed(connection, needs.originals),
         disputes=await _disputes(connection, list(needs.originals)),
     )
@@ -214,6 +218,13 @@ async def _holds(connection: AsyncConnection, keys: Sequence[HoldKey]) -> dict[H
     return {HoldKey(*row[:3]): Hold(*row[3:]) for row in rows}
 
 
+async def _held(connection: AsyncConnection, keys: Sequence[HeldKey]) -> dict[HeldKey, int]:
+    if not keys:
+        return {}
+    rows = await connection.execute(_HELD_PAYOUTS, held_arrays(keys))
+    return {HeldKey(*row[:5]): row.held for row in rows}
+
+
 async def _movements(
     connection: AsyncConnection, cancellations: Sequence[MovementKey], movements: Sequence[MovementKey]
 ) -> dict[MovementKey, Movement]:
@@ -222,10 +233,6 @@ async def _movements(
         for row in await connection.execute(_MOVEMENTS, movement_arrays(movements)):
             key = MovementKey(row.lane, row.user_id, Kind(row.kind), row.reference_id, row.round_id)
             found[key] = Movement(frozenset(row.currencies), row.posted, posted_at=row.posted_at)
-        for row in await connection.execute(_HELD_PAYOUTS, reference_arrays(movements)):
-            key = MovementKey(row.lane, row.user_id, Kind.GAME_PAYOUT, row.reference_id, row.round_id)
-            if key in found:
-                found[key] = found[key]._replace(held_minor=row.held)
     if cancellations:
         for row in await connection.execute(_CANCELLATIONS, movement_arrays(cancellations)):
             key = MovementKey(row.lane, row.user_id, Kind(row.kind), row.reference_id, row.round_id)

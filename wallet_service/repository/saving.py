@@ -17,8 +17,8 @@ from wallet_service.repository.sql import (
     SMALLINTS,
     TEXTS,
     UUIDS,
+    held_arrays,
     movement_arrays,
-    reference_arrays,
     sql,
 )
 
@@ -145,14 +145,16 @@ _SAVE_HOLDS = sql(
 )
 # Less is added too, and an INSERT would be checked for that before it found the row.
 _ADD_TO_HELD = sql(
-    """MERGE INTO held_payouts h USING unnest(:lanes, :users, :references, :rounds, :held)
-        AS d(lane, user_id, reference_id, round_id, held)
-    ON h.lane = d.lane AND h.user_id = d.user_id AND h.reference_id = d.reference_id AND h.round_id = d.round_id
+    """MERGE INTO held_payouts h USING unnest(:lanes, :users, :currencies, :references, :rounds, :held)
+        AS d(lane, user_id, currency, reference_id, round_id, held)
+    ON h.lane = d.lane AND h.user_id = d.user_id AND h.currency = d.currency
+        AND h.reference_id = d.reference_id AND h.round_id = d.round_id
     WHEN MATCHED THEN UPDATE SET held = h.held + d.held
-    WHEN NOT MATCHED THEN INSERT (lane, user_id, reference_id, round_id, held)
-        VALUES (d.lane, d.user_id, d.reference_id, d.round_id, d.held)""",
+    WHEN NOT MATCHED THEN INSERT (lane, user_id, currency, reference_id, round_id, held)
+        VALUES (d.lane, d.user_id, d.currency, d.reference_id, d.round_id, d.held)""",
     lanes=SMALLINTS,
     users=BIGINTS,
+    currencies=TEXTS,
     references=TEXTS,
     rounds=TEXTS,
     held=BIGINTS,
@@ -305,7 +307,7 @@ async def _save_what_is_open(connection: AsyncConnection, changes: Changes) -> N
             },
         )
     if changes.held_minor:
-        held = {**reference_arrays(list(changes.held_minor)), "held": list(changes.held_minor.values())}
+        held = {**held_arrays(changes.held_minor), "held": list(changes.held_minor.values())}
         await connection.execute(_ADD_TO_HELD, held)
     if changes.cancellations:
         returned = [movement.returned_minor for movement in changes.cancellations.values()]

@@ -1,6 +1,6 @@
 """What the statements have in common: array types, a journal row's columns, keys as arrays."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from sqlalchemy import Row, TextClause, bindparam, text
@@ -10,7 +10,7 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.types import TypeEngine
 
 from shared.signing import ChainedRow
-from wallet_service.domain.needs import JournalRow, MovementKey
+from wallet_service.domain.needs import HeldKey, JournalRow, MovementKey
 
 SMALLINTS, BIGINTS, TEXTS = ARRAY(SMALLINT), ARRAY(BIGINT), ARRAY(PG_TEXT)
 UUIDS, BYTES, MOMENTS = ARRAY(PG_UUID), ARRAY(BYTEA), ARRAY(TIMESTAMP(timezone=True))
@@ -35,10 +35,23 @@ def journal_row(row: Row[Any]) -> JournalRow:
 
 def movement_arrays(keys: Sequence[MovementKey]) -> dict[str, list[Any]]:
     """Keys as the parameters lanes, users, kinds, references and rounds."""
-    return {**reference_arrays(keys), "kinds": [key.kind.value for key in keys]}
+    lanes, users, kinds, references, rounds = zip(*keys, strict=True)
+    return {
+        "lanes": list(lanes),
+        "users": list(users),
+        "kinds": [kind.value for kind in kinds],
+        "references": list(references),
+        "rounds": list(rounds),
+    }
 
 
-def reference_arrays(keys: Sequence[MovementKey]) -> dict[str, list[Any]]:
-    """Keys as the parameters lanes, users, references and rounds."""
-    lanes, users, _, references, rounds = zip(*keys, strict=True)
-    return {"lanes": list(lanes), "users": list(users), "references": list(references), "rounds": list(rounds)}
+def held_arrays(keys: Iterable[HeldKey]) -> dict[str, list[Any]]:
+    """Keys as the parameters lanes, users, currencies, references and rounds."""
+    lanes, users, currencies, references, rounds = zip(*keys, strict=True)
+    return {
+        "lanes": list(lanes),
+        "users": list(users),
+        "currencies": list(currencies),
+        "references": list(references),
+        "rounds": list(rounds),
+    }

@@ -45,9 +45,10 @@ def upgrade() -> None:
             user_id bigint NOT NULL,
             held bigint NOT NULL CONSTRAINT held_payouts_held_check CHECK (held >= 0),
             lane smallint NOT NULL,
+            currency text NOT NULL,
             reference_id text NOT NULL,
             round_id text NOT NULL,
-            CONSTRAINT held_payouts_pkey PRIMARY KEY (lane, user_id, reference_id, round_id)
+            CONSTRAINT held_payouts_pkey PRIMARY KEY (lane, user_id, currency, reference_id, round_id)
         )
     """)
     op.execute("COMMENT ON COLUMN held_payouts.round_id IS 'empty where the reference has no round'")
