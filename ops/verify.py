@@ -28,7 +28,11 @@ async def ledger(found: Places, public_keys: Path | None, checkpoints: str | Non
     async with proof.snapshot(found.database_urls["wallet"]) as connection:
         rows: int = await connection.scalar(text("SELECT coalesce(sum(position), 0)::bigint FROM lanes")) or 0
         with console.status("adding up"):
-            checks = [await proof.conserved(connection), await proof.folded(connection)]
+            checks = [
+                await proof.conserved(connection),
+                await proof.folded(connection),
+                await proof.derived(connection),
+            ]
         with bar(console, rows) as progress:
             return [*checks, await proof.chained(connection, keyring(found).chain, public, outside, progress)]
 

@@ -59,6 +59,7 @@ async def prove(places: Places, result: Result) -> list[Check]:
         return [
             await proof.conserved(connection),
             await proof.folded(connection),
+            await proof.derived(connection),
             await proof.chained(connection, keyring.chain, keyring.signing.public(), outside),
             await _figures_equal(connection, figures),
             await _decided_once(connection, result),

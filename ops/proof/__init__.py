@@ -4,8 +4,19 @@ It needs keys and the right to read; it changes nothing and trusts no service. `
 lane's rows and checkpoints wherever they come from, `journal` at all lanes of a database, `export` at a folder.
 """
 
-from ops.proof.balances import conserved, folded, heads, totals
+from ops.proof.balances import conserved, derived, folded, heads, totals
 from ops.proof.check import MAX_FINDINGS, Check, snapshot
 from ops.proof.journal import Outside, chained
 
-__all__ = ["MAX_FINDINGS", "Check", "Outside", "chained", "conserved", "folded", "heads", "snapshot", "totals"]
+__all__ = [
+    "MAX_FINDINGS",
+    "Check",
+    "Outside",
+    "chained",
+    "conserved",
+    "derived",
+    "folded",
+    "heads",
+    "snapshot",
+    "totals",
+]

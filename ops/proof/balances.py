@@ -43,6 +43,40 @@ _HOUSE_FOLD = text(
 )
 
 
+# What limits count. A deposit that was reversed is no longer counted, nor is a bet or payout that was rolled back.
+_COUNTED_FOLD = text(
+    f"""SELECT lane, user_id, currency, a.deposits, a.bets, a.payouts,
+        coalesce(f.deposits, 0) AS folded_deposits, coalesce(f.bets, 0) AS folded_bets,
+        coalesce(f.payouts, 0) AS folded_payouts
+    FROM accounts a LEFT JOIN (
+        SELECT t.lane, t.user_id, t.currency,
+            coalesce(sum(t.amount) FILTER (WHERE t.kind = 'DEPOSIT'), 0)
+                - coalesce(sum(t.amount) FILTER (WHERE t.kind = 'REVERSAL' AND o.kind = 'DEPOSIT'), 0) AS deposits,
+            coalesce(sum(t.amount) FILTER (WHERE t.kind = 'GAME_BET'), 0)
+                - coalesce(sum(t.amount) FILTER (WHERE t.kind = 'BET_ROLLBACK'), 0) AS bets,
+            coalesce(sum(t.amount) FILTER (WHERE t.kind = 'GAME_PAYOUT'), 0)
+                - coalesce(sum(t.amount) FILTER (WHERE t.kind = 'PAYOUT_ROLLBACK'), 0) AS payouts
+        FROM transactions t LEFT JOIN transactions o ON t.kind = 'REVERSAL' AND o.lane = t.lane
+            AND o.id = CASE WHEN t.kind = 'REVERSAL' THEN t.reference_id::uuid END
+        WHERE t.status = 'posted' GROUP BY 1, 2, 3
+    ) f USING (lane, user_id, currency)
+    WHERE (a.deposits, a.bets, a.payouts)
+        IS DISTINCT FROM (coalesce(f.deposits, 0), coalesce(f.bets, 0), coalesce(f.payouts, 0))
+    LIMIT {MAX_FINDINGS}"""  # noqa: S608
+)
+# What is reserved is held: for withdrawals, or as payouts that wait for their release.
+_RESERVED = text(
+    f"""SELECT lane, user_id, currency, a.reserved, coalesce(h.held, 0) AS held
+    FROM accounts a FULL JOIN (
+        SELECT lane, user_id, currency, sum(held) AS held FROM (
+            SELECT lane, user_id, currency, remaining AS held FROM holds
+            UNION ALL SELECT lane, user_id, currency, held FROM held_payouts
+        ) each GROUP BY lane, user_id, currency
+    ) h USING (lane, user_id, currency)
+    WHERE coalesce(a.reserved, 0) <> coalesce(h.held, 0) LIMIT {MAX_FINDINGS}"""  # noqa: S608
+)
+
+
 async def conserved(connection: AsyncConnection) -> Check:
     """Money is conserved: all accounts of a currency sum to zero."""
     check = Check("money conserved")
@@ -67,6 +101,23 @@ async def folded(connection: AsyncConnection) -> Check:
     for row in await connection.execute(_HOUSE_FOLD):
         check.findings.append(
             f"lane {row.lane}, {row.account}, {row.currency}: {row.balance}; the journal gives {row.folded}"
+        )
+    return check
+
+
+async def derived(connection: AsyncConnection) -> Check:
+    """What limits count equals the fold of the journal, and what is reserved equals what is held."""
+    check = Check("limits and holds follow from the journal")
+    count = await connection.scalar(text("SELECT count(*) FROM accounts"))
+    check.looked_at = f"{count} accounts"
+    for row in await connection.execute(_COUNTED_FOLD):
+        check.findings.append(
+            f"lane {row.lane}, player {row.user_id}, {row.currency}: deposits {row.deposits}, bets {row.bets}, payouts "
+            f"{row.payouts}; the journal gives {row.folded_deposits}, {row.folded_bets} and {row.folded_payouts}"
+        )
+    for row in await connection.execute(_RESERVED):
+        check.findings.append(
+            f"lane {row.lane}, player {row.user_id}, {row.currency}: reserved {row.reserved}; {row.held} are held"
         )
     return check
 

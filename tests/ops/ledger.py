@@ -50,6 +50,7 @@ class Ledger:
             found = [
                 await proof.conserved(connection),
                 await proof.folded(connection),
+                await proof.derived(connection),
                 await proof.chained(connection, keys, public or SIGNING.public(), anchored),
             ]
         return {check.name: check for check in found}

@@ -7,10 +7,13 @@ import pytest
 
 from shared.checkpoints import Sealed, SigningKeys, hash_of
 from shared.contracts.checkpoints import Checkpoint
+from shared.contracts.kinds import Kind
 from shared.signing import CONTENT_SQL, GENESIS, ChainKeys
 from tests.ops.ledger import EVERY_ROWS, KEYS, PLAYERS, SIGNING, Ledger, seal_lane
 from tests.support import LANES
+from tests.wallet_service.support import FAR_LIMITS, command, decide
 from wallet_service.repository import Seals
+from wallet_service.settings import LimitSettings
 
 pytestmark = pytest.mark.integration
 
@@ -162,7 +165,8 @@ class TestTheTail:
         await sealed.administrator.execute(
             """DELETE FROM transactions WHERE lane = 1; DELETE FROM lanes WHERE lane = 1;
             DELETE FROM checkpoints WHERE lane = 1; DELETE FROM seals WHERE lane = 1;
-            DELETE FROM accounts WHERE lane = 1; DELETE FROM house_accounts WHERE lane = 1"""
+            DELETE FROM accounts WHERE lane = 1; DELETE FROM house_accounts WHERE lane = 1;
+            DELETE FROM holds WHERE lane = 1"""
         )
         assert await sealed.broken(outside=False) == {}
         assert "lane 1, position 0: is the last, and checkpoint 1 sealed rows up to 10" in await sealed.chain()
@@ -235,6 +239,53 @@ async def test_two_balances_edited_so_that_the_sum_holds_are_found(sealed: Ledge
     found = await sealed.broken()
     assert "money conserved" not in found
     assert len(found["balances equal the fold of the journal"]) == 2
+
+
+FOLLOWS = "limits and holds follow from the journal"
+
+
+async def test_what_was_taken_back_released_and_reversed_follows_from_the_journal(sealed: Ledger) -> None:
+    rules = LimitSettings(**FAR_LIMITS | {"max_payout_amount": "10"}).rules()
+    deposit, again = command(Kind.DEPOSIT, 700, 7), command(Kind.ADJUSTMENT_CREDIT, 50, 7)
+    rows = await decide(
+        sealed.engine,
+        [
+            *(deposit, again),
+            command(Kind.REVERSAL, 300, 7, reference_id=str(deposit.command_id), provider="stripe"),
+            command(Kind.REVERSAL, 50, 7, reference_id=str(again.command_id)),
+            command(Kind.GAME_BET, 90, 7, reference_id="x"),
+            command(Kind.BET_ROLLBACK, 40, 7, reference_id="x"),
+            command(Kind.GAME_PAYOUT, 5000, 7, reference_id="won"),
+            command(Kind.PAYOUT_RELEASE, 2000, 7, reference_id="won"),
+            command(Kind.PAYOUT_ROLLBACK, 1000, 7, reference_id="won"),
+            command(Kind.DISPUTE, 0, 7, reference_id=str(deposit.command_id)),
+        ],
+        LANES,
+        KEYS,
+        rules,
+    )
+    assert {row.content.status for row in rows} == {"posted"}
+    assert await sealed.broken() == {}
+
+
+@pytest.mark.parametrize("counter", ["deposits", "bets", "payouts"])
+async def test_a_counter_edited_so_that_a_limit_holds_less_is_found(sealed: Ledger, counter: str) -> None:
+    await sealed.administrator.execute(f"UPDATE accounts SET {counter} = {counter} - 1 WHERE user_id = 7")
+    (finding,) = (await sealed.broken())[FOLLOWS]
+    assert "player 7, USD" in finding
+
+
+@pytest.mark.parametrize(
+    "edit",
+    [
+        "UPDATE holds SET remaining = remaining - 1 WHERE user_id = 7 AND reference_id = 'hold-g-0-7'",
+        "INSERT INTO held_payouts VALUES (7, 100, 3, 'USD', 'none', '')",
+    ],
+)
+async def test_a_hold_that_is_not_what_is_reserved_is_found(sealed: Ledger, edit: str) -> None:
+    await sealed.administrator.execute(edit)
+    (finding,) = (await sealed.broken())[FOLLOWS]
+    assert "player 7, USD: reserved 400" in finding
 
 
 async def _rehash(sealed: Ledger, keys: ChainKeys, *, first: int) -> None:

@@ -277,6 +277,7 @@ class Books:
             for check in (
                 await proof.conserved(connection),
                 await proof.folded(connection),
+                await proof.derived(connection),
                 await proof.chained(connection, keyring.chain, keyring.signing.public(), None),
             ):
                 assert check.holds, check.findings

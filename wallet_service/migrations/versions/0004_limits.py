@@ -79,6 +79,20 @@ def _accounts() -> None:
             ADD COLUMN deposited_at timestamptz,
             ADD COLUMN opened_at timestamptz
     """)
+    # Counted from the journal's beginning, so that whoever folds it finds the same.
+    op.execute("""
+        UPDATE accounts a SET deposits = f.deposits, bets = f.bets, payouts = f.payouts, deposited_at = f.deposited_at
+        FROM (
+            SELECT lane, user_id, currency,
+                coalesce(sum(amount) FILTER (WHERE kind = 'DEPOSIT'), 0) AS deposits,
+                coalesce(sum(amount) FILTER (WHERE kind = 'GAME_BET'), 0)
+                    - coalesce(sum(amount) FILTER (WHERE kind = 'BET_ROLLBACK'), 0) AS bets,
+                coalesce(sum(amount) FILTER (WHERE kind = 'GAME_PAYOUT'), 0)
+                    - coalesce(sum(amount) FILTER (WHERE kind = 'PAYOUT_ROLLBACK'), 0) AS payouts,
+                max(created_at) FILTER (WHERE kind = 'DEPOSIT') AS deposited_at
+            FROM transactions WHERE status = 'posted' GROUP BY lane, user_id, currency
+        ) f WHERE a.lane = f.lane AND a.user_id = f.user_id AND a.currency = f.currency
+    """)
     op.execute("COMMENT ON COLUMN accounts.bets IS 'minor units, as payouts: what was taken back is not in it'")
     op.execute("""
         CREATE TABLE account_openings (
