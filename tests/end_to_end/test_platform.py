@@ -47,7 +47,7 @@ def test_the_demo_ends_with_a_proof_that_holds(platform: Platform) -> None:
     }
     assert set(found["latency_ms"]) == {"Kafka", "REST"}
     assert found["kinds"]["GAME_BET"]["posted"] > 0
-    assert found["kinds"]["GAME_BET"]["INSUFFICIENT_FUNDS"] > 0
+    assert found["kinds"]["GAME_BET"]["MAX_BET_EXCEEDED"] > 0
     assert found["retried_requests"] > 0
 
 

@@ -24,12 +24,12 @@ from ops.infrastructure.processes import Child, tail
 from shared.broker import BrokerOptions
 from shared.contracts import topics
 from shared.contracts.commands import Command, encode
-from shared.contracts.kinds import Kind
+from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, Kind
 from shared.keyring import Keyring
 from shared.lanes import key_of
 from tests.support import LANES, TOKEN, Database, eventually
 from tests.wallet_service.client import Client, events
-from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
+from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, FAR_LIMITS_ENVIRONMENT, command
 from wallet_service.handlers import GROUP
 from wallet_service.repository import Reads
 
@@ -131,6 +131,7 @@ def environment(database: Database, kafka: BrokerOptions, folder: Path, **more: 
         "KAFKA_IDEMPOTENT_PRODUCER": str(kafka.idempotent_producer),
         "LANES": str(LANES),
         "INTERNAL_API_TOKEN": TOKEN,
+        **FAR_LIMITS_ENVIRONMENT,
         "CHAIN_KEYS": CHAIN_KEYS,
         "CHECKPOINT_KEYS": CHECKPOINT_KEYS,
         "CHECKPOINT_SINK": (folder / "checkpoints").as_uri(),
@@ -200,8 +201,16 @@ class Players:
         return self._new(kind, self._draw.choice(PLAYERS), self._draw.randrange(1, 1000))
 
     def _new(self, kind: Kind, user: int, amount: int) -> Command:
-        reference = f"g-{self._draw.randrange(100)}"
-        made = command(kind, amount, user, command_id=uuid4(), reference_id=reference)
+        fields: dict[str, Any] = {"reference_id": f"g-{self._draw.randrange(100)}"}
+        if kind in NEEDS_ORIGINAL:
+            original = self._draw.choice([each for each in self.sent.values() if each.user_id == user])
+            fields = {"reference_id": str(original.command_id)}
+            if kind is Kind.REVERSAL:
+                fields["provider"] = original.provider
+        elif kind in LIMIT_KINDS:
+            # Far from what is played for, so that play goes on.
+            fields, amount = {}, amount * 1_000_000
+        made = command(kind, amount, user, command_id=uuid4(), **fields)
         self.sent[made.command_id] = made
         return made
 

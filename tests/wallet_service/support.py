@@ -1,6 +1,7 @@
 """Commands as the wallet's tests make them, and a wallet in memory that decides them."""
 
 import itertools
+import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -55,6 +56,9 @@ _FAR = {
 _NAMES = {name.upper(): value for name, value in _FAR.items() if name != "withdrawal_cooldown_seconds"}
 FAR_LIMITS: dict[str, Any] = {**_FAR, "currency_limits": {"EUR": _NAMES, "JPY": _NAMES}}
 RULES = LimitSettings(**FAR_LIMITS).rules()
+FAR_LIMITS_ENVIRONMENT = {
+    name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in FAR_LIMITS.items()
+}
 
 _PROVIDER = {Kind.DEPOSIT, Kind.WITHDRAWAL, Kind.WITHDRAWAL_CAPTURE, Kind.CHARGEBACK, Kind.REFUND}
 _OTHER = {Kind.REVERSAL, Kind.DISPUTE, Kind.DISPUTE_RESOLUTION}
