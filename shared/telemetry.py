@@ -53,18 +53,30 @@ class Metrics:
         self.healed = Counter(
             "langsense_inbox_rows_fetched", "Ledger rows fetched from the journal to fill a gap.", registry=registry
         )
-        self.checkpoints = Counter("langsense_checkpoints_sealed", "Checkpoints sealed here.", registry=registry)
-        self.unsealable_lanes = Gauge(
-            "langsense_unsealable_lanes",
-            "Lanes whose rows, or whose checkpoints outside, are not as they must be: not sealed until somebody looks.",
-            registry=registry,
-        )
         self.command_s = Histogram(
             "langsense_command_seconds",
             "From a command accepted by the gateway to its decision known there.",
             ("kind", "outcome"),
             registry=registry,
             buckets=_LATENCY_BUCKETS_S,
+        )
+        self._add_proofs(registry)
+
+    def _add_proofs(self, registry: CollectorRegistry) -> None:
+        """What the wallet does to prove its ledger."""
+        self.checkpoints = Counter("langsense_checkpoints_sealed", "Checkpoints sealed here.", registry=registry)
+        self.unsealable_lanes = Gauge(
+            "langsense_unsealable_lanes",
+            "Lanes whose rows, or whose checkpoints outside, are not as they must be: not sealed until somebody looks.",
+            registry=registry,
+        )
+        self.reconciliations = Counter(
+            "langsense_reconciliations_finished", "Reconciliations finished here.", ("cause",), registry=registry
+        )
+        self.discrepancies = Gauge(
+            "langsense_reconciliation_discrepancies",
+            "What the last reconciliation found, wherever it was carried out.",
+            registry=registry,
         )
 
     def exposition(self) -> bytes:

@@ -19,9 +19,10 @@ from shared.telemetry import Metrics
 from wallet_service import endpoints, handlers
 from wallet_service.handlers.commands import Commands
 from wallet_service.handlers.expiry import Expiry
+from wallet_service.handlers.reconciler import STATEMENT_TIMEOUT_S, Reconciler
 from wallet_service.handlers.relay import Relay
 from wallet_service.handlers.sealer import Sealer
-from wallet_service.repository import Audits, Reads, Seals
+from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -49,7 +50,22 @@ def _routers(settings: Settings, engine: AsyncEngine, reads: Reads, keyring: Key
     return (
         endpoints.router(settings, reads),
         endpoints.proofs(settings, reads, Seals(engine), Audits(engine), keyring),
+        endpoints.reconciliations(settings, Reconciliations(engine), Integrity(engine)),
     )
+
+
+def _engines(settings: Settings) -> tuple[AsyncEngine, AsyncEngine]:
+    """One for batches and reads, and one for what takes long."""
+    dsn = settings.wallet_database_url
+    engine = database.create_engine(dsn, application=SERVICE, schema=SCHEMA, pool_size=settings.wallet_pool_connections)
+    slow = database.create_engine(
+        dsn,
+        application=f"{SERVICE}-reconciler",
+        schema=SCHEMA,
+        pool_size=1,
+        statement_timeout_s=STATEMENT_TIMEOUT_S,
+    )
+    return engine, slow
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -59,13 +75,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     keyring = Keyring.read(source)
     health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
     options = BrokerOptions.of(settings, SERVICE)
-    engine = database.create_engine(
-        settings.wallet_database_url, application=SERVICE, schema=SCHEMA, pool_size=settings.wallet_pool_connections
-    )
+    engine, slow_engine = _engines(settings)
     reads = Reads(engine, settings.lanes)
     publisher = Publisher(options, linger_ms=LINGER_MS)
     relay = Relay(publisher, reads, metrics)
     sealer = Sealer(settings, engine=engine, keyring=keyring, publisher=publisher, metrics=metrics)
+    reconciler = Reconciler(slow_engine, zone=settings.platform_time_zone, metrics=metrics)
     progress = Progress(options, topics.WALLET_COMMANDS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
     health.alive_while("consumer", progress.problem)
     health.alive_while("tasks", tasks.problem)
@@ -75,6 +90,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             stack.push_async_callback(engine.dispose)
+            stack.push_async_callback(slow_engine.dispose)
             await migrations.wait_until_at_head(engine, SERVICE, SCHEMA)
             stack.push_async_callback(publisher.stop)
             await publisher.start()
@@ -94,6 +110,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             tasks.start("relay", relay.run())
             tasks.start("sealer", sealer.run())
             tasks.start("expiry", Expiry(publisher, reads).run())
+            tasks.start("reconciler", reconciler.run())
             tasks.start("keys", keyring.follow(source, settings.keys_look_every_s))
             stack.push_async_callback(tasks.stop)
             # The last to start is the first to stop: no batch is under way when its publisher closes.

@@ -8,23 +8,29 @@ from uuid import UUID
 
 import orjson
 from fastapi import APIRouter, Depends, Path, Query, Response
+from pydantic import BaseModel
 from sqlalchemy import Row
 
 from shared.contracts.fields import MAX_INT64, Moment
-from shared.errors import FieldError, InvalidInput, NotFound, NotSealedYet
+from shared.contracts.integrity import AskedPeriod, Reconciliation
+from shared.errors import FieldError, InvalidInput, NotFound, NotSealedYet, RateLimited
 from shared.keyring import Keyring
 from shared.lanes import lane_of
 from shared.service import internal_only
 from wallet_service.domain.auditing import Finding, findings
 from wallet_service.domain.events import event
 from wallet_service.domain.needs import JournalRow
+from wallet_service.domain.reconciling import Cause
 from wallet_service.domain.sealing import prove
-from wallet_service.repository import Audits, Reads, Seals, audited_balances, audited_rows
+from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals, audited_balances, audited_rows
 from wallet_service.settings import Settings
 
 UserId = Annotated[int, Path(ge=1, le=MAX_INT64)]
 # A player whose rows are altered may have thousands of findings; a person reads the first of them.
 MAX_FINDINGS = 100
+# So many may wait for the workers. Who asks for one more comes back later.
+MAX_OPEN_RECONCILIATIONS = 100
+OPEN_RETRY_AFTER_S = 60
 AsOf = Annotated[Moment | None, Query()]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -103,6 +109,42 @@ def proofs(settings: Settings, reads: Reads, seals: Seals, audits: Audits, keyri
     return api
 
 
+def reconciliations(settings: Settings, records: Reconciliations, integrity: Integrity) -> APIRouter:
+    """The ledger beside itself: reconciliations of a period, and how all of it stands."""
+    api = APIRouter(dependencies=[Depends(internal_only(settings))])
+
+    @api.post("/reconciliations", summary="Ask for a period's reconciliation; a worker carries it out")
+    async def request(asked: AskedPeriod) -> Response:
+        standing = await records.standing()
+        if asked.end > standing.now:
+            raise InvalidInput([FieldError("to", "must not be in the future")])
+        if standing.open >= MAX_OPEN_RECONCILIATIONS:
+            raise RateLimited(OPEN_RETRY_AFTER_S)
+        made = await records.request(asked, Cause.ON_DEMAND, asked.requested_by)
+        assert made is not None
+        return _model(await _record(made))
+
+    @api.get("/reconciliations/{record_id}", summary="A reconciliation, with its discrepancies once it is finished")
+    async def record(record_id: UUID) -> Response:
+        return _model(await _record(record_id))
+
+    @api.get("/reconciliations", summary="Reconciliations without their discrepancies, the newest first")
+    async def newest(limit: Limit = 50, before: Annotated[int | None, Query(ge=1, le=MAX_INT64)] = None) -> Response:
+        return _json([found.model_dump(mode="json") for found in await records.newest(before, limit)])
+
+    @api.get("/integrity", summary="How the lanes stand, whether money is conserved, and what was last reconciled")
+    async def state() -> Response:
+        return _model(await integrity.state())
+
+    async def _record(record_id: UUID) -> Reconciliation:
+        found = await records.get(record_id)
+        if found is None:
+            raise NotFound(f"there is no reconciliation {record_id}")
+        return found
+
+    return api
+
+
 async def _decided(reads: Reads, command_id: UUID) -> JournalRow:
     row = await reads.transaction(command_id)
     if row is None:
@@ -142,6 +184,10 @@ async def audit(audits: Audits, keyring: Keyring, lane: int, user_id: int) -> di
 
 def _rows(rows: Sequence[JournalRow]) -> Response:
     return _json([event(row) for row in rows])
+
+
+def _model(content: BaseModel) -> Response:
+    return Response(content.model_dump_json(), media_type="application/json")
 
 
 def _json(content: Any) -> Response:

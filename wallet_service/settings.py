@@ -3,9 +3,9 @@
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Annotated, Self
-from zoneinfo import ZoneInfo, available_timezones
+from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
 from shared import money
@@ -32,12 +32,6 @@ REQUIRED_LIMITS = (
 Amount = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,4})?$")]
 
 
-def _known_zone(name: str) -> str:
-    if name not in available_timezones():
-        raise ValueError("is not an IANA time zone, such as Europe/Malta")
-    return name
-
-
 class LimitSettings(BaseSettings):
     """The operator's and the jurisdiction's limits. Amounts are in BASE_CURRENCY where nothing else is said."""
 
@@ -56,7 +50,8 @@ class LimitSettings(BaseSettings):
     jurisdiction_limits: dict[Currency, dict[LimitName, Amount]] = Field(default_factory=dict)
     # calendar: day, ISO week and month in PLATFORM_TIME_ZONE. rolling: 24 hours, 7 days, 30 days.
     limit_windows: WindowMode = WindowMode.CALENDAR
-    platform_time_zone: Annotated[str, AfterValidator(_known_zone)] = "UTC"
+    # An IANA name, such as Europe/Malta: where days and months begin, for limits and for reconciliations.
+    platform_time_zone: ZoneInfo = Field(default_factory=lambda: ZoneInfo("UTC"))
     # A player's own limit is raised so long after it asked, when it confirms.
     limit_raise_wait_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400)
     # A hold that does not say until when is released by itself after this time.
@@ -86,7 +81,7 @@ class LimitSettings(BaseSettings):
         return Rules(
             operator={currency: cooldown | _values(limits, currency) for currency, limits in operator.items()},
             jurisdiction={currency: _values(limits, currency) for currency, limits in self.jurisdiction_limits.items()},
-            windows=Windows(self.limit_windows, ZoneInfo(self.platform_time_zone)),
+            windows=Windows(self.limit_windows, self.platform_time_zone),
             raise_wait=timedelta(seconds=self.limit_raise_wait_seconds),
             hold_for=timedelta(seconds=self.hold_expiry_seconds),
         )

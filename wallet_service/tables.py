@@ -1,4 +1,5 @@
-"""The wallet's tables. Every primary key begins with the lane, so that a lane can move to a server of its own.
+"""The wallet's tables. Every primary key begins with the lane, so that a lane can move to a server of its own; only
+`reconciliations` are of all lanes.
 
 Amounts and balances are minor units of the row's currency.
 """
@@ -11,6 +12,7 @@ from sqlalchemy import (
     Column,
     DateTime,
     Enum,
+    Identity,
     Index,
     LargeBinary,
     MetaData,
@@ -23,7 +25,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSON
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from shared.contracts.kinds import Account, Kind, Status
 
@@ -244,3 +246,49 @@ seals = Table(
     Column("lane", SmallInteger, autoincrement=False),
     PrimaryKeyConstraint("lane", name="seals_pkey"),
 )
+
+reconciliations = Table(
+    "reconciliations",
+    metadata,
+    Column(
+        "number",
+        BigInteger,
+        Identity(always=True),
+        nullable=False,
+        comment="the order in which they were requested, and are carried out",
+    ),
+    Column("period_from", DateTime(timezone=True), nullable=False),
+    Column("period_to", DateTime(timezone=True), nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("rows", BigInteger, comment="journal rows of the period"),
+    Column("discrepancy_count", BigInteger),
+    Column("id", Uuid, nullable=False),
+    Column("attempts", SmallInteger, nullable=False, comment="how often it was begun"),
+    Column("cause", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("requested_by", Text),
+    Column("discrepancies", JSONB, comment="the first of them; amounts in minor units, as text"),
+    PrimaryKeyConstraint("id", name="reconciliations_pkey"),
+    UniqueConstraint("number", name="reconciliations_number_key"),
+    CheckConstraint("period_to > period_from", name="reconciliations_period_check"),
+    CheckConstraint("cause IN ('on_demand', 'monthly')", name="reconciliations_cause_check"),
+    CheckConstraint("status IN ('requested', 'running', 'finished', 'failed')", name="reconciliations_status_check"),
+    CheckConstraint(
+        "(status = 'finished') = (num_nulls(rows, discrepancy_count, discrepancies) = 0)",
+        name="reconciliations_result_check",
+    ),
+)
+Index(
+    "reconciliations_monthly_key",
+    reconciliations.c.period_from,
+    unique=True,
+    postgresql_where=text("cause = 'monthly'"),
+)
+Index(
+    "reconciliations_open_idx",
+    reconciliations.c.number,
+    postgresql_where=text("status IN ('requested', 'running')"),
+)
+Index("reconciliations_finished_idx", reconciliations.c.finished_at, postgresql_where=text("status = 'finished'"))

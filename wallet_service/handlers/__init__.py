@@ -1,6 +1,7 @@
 """Kafka in. `commands` decides batches, `relay` publishes what was decided, `messages` gives both their form.
 
-Beside them `sealer` puts what was decided under signed checkpoints, and `expiry` releases holds whose time is over.
+Beside them `sealer` puts what was decided under signed checkpoints, `expiry` releases holds whose time is over, and
+`reconciler` holds the journal to the balances.
 """
 
 from aiokafka import ConsumerRecord

@@ -10,17 +10,12 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from shared import database
 from shared.signing import CONTENT_SQL
 from wallet_service.domain.auditing import AuditedRow
+from wallet_service.repository.sql import MOVED_CASH, MOVED_RESERVED
 
 PAGE_ROWS = 1000
 
-# What a row moves on one of the player's own accounts.
-_CASH, _RESERVED = (
-    f"CASE WHEN t.status = 'posted' THEN (CASE t.credit WHEN '{account}' THEN t.amount ELSE 0 END) "
-    f"- (CASE t.debit WHEN '{account}' THEN t.amount ELSE 0 END) ELSE 0 END"
-    for account in ("cash", "reserved")
-)
 _ROWS = f"""SELECT t.position, t.checksum, {CONTENT_SQL}, before.checksum, t.cash_after, t.reserved_after,
-    (sum({_CASH}) OVER account)::bigint, (sum({_RESERVED}) OVER account)::bigint
+    (sum({MOVED_CASH}) OVER account)::bigint, (sum({MOVED_RESERVED}) OVER account)::bigint
     FROM transactions t LEFT JOIN transactions before ON before.lane = t.lane AND before.position = t.position - 1
     WHERE t.lane = $1 AND t.user_id = $2
     WINDOW account AS (PARTITION BY t.currency ORDER BY t.position) ORDER BY t.position"""  # noqa: S608
@@ -28,8 +23,8 @@ _BALANCES = text(
     f"""SELECT currency, coalesce(a.cash, 0) AS cash, coalesce(a.reserved, 0) AS reserved,
         coalesce(f.cash, 0) AS folded_cash, coalesce(f.reserved, 0) AS folded_reserved, coalesce(f.rows, 0) AS rows
     FROM (SELECT * FROM accounts WHERE lane = :lane AND user_id = :user_id) a FULL JOIN (
-        SELECT t.currency, sum({_CASH})::bigint AS cash, sum({_RESERVED})::bigint AS reserved, count(*) AS rows
-        FROM transactions t WHERE t.lane = :lane AND t.user_id = :user_id GROUP BY t.currency
+        SELECT t.currency, sum({MOVED_CASH})::bigint AS cash, sum({MOVED_RESERVED})::bigint AS reserved,
+            count(*) AS rows FROM transactions t WHERE t.lane = :lane AND t.user_id = :user_id GROUP BY t.currency
     ) f USING (currency) ORDER BY currency"""  # noqa: S608
 )
 

@@ -26,6 +26,13 @@ ROW = """t.lane, t.position, t.id, t.kind::text, t.status::text, t.reason, t.use
     t.debit::text, t.credit::text, t.provider, t.reference_id, t.round_id, t.stated_reason, t.actor,
     t.cash_after, t.reserved_after, t.facts::text, t.occurred_at, t.created_at, t.key_id, t.checksum"""
 
+# What a row moves on one of the player's own accounts.
+MOVED_CASH, MOVED_RESERVED = (
+    f"CASE WHEN t.status = 'posted' THEN (CASE t.credit WHEN '{account}' THEN t.amount ELSE 0 END) "
+    f"- (CASE t.debit WHEN '{account}' THEN t.amount ELSE 0 END) ELSE 0 END"
+    for account in ("cash", "reserved")
+)
+
 
 def journal_row(row: Row[Any]) -> JournalRow:
     """A row that was selected as ROW."""
