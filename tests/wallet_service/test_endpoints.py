@@ -24,6 +24,8 @@ from tests.wallet_service.test_repository import take
 from wallet_service import endpoints
 from wallet_service.domain.needs import JournalRow, Placed
 from wallet_service.repository import Audits, Reads, Seals
+from wallet_service.domain.batch import JournalRow, Placed
+from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -54,6 +56,7 @@ async def serving(dsn: str) -> AsyncIterator[httpx2.AsyncClient]:
     reads, keyring = Reads(engine, LANES), Keyring.parse(CHAIN_KEYS, CHECKPOINT_KEYS)
     app.include_router(endpoints.router(settings(dsn), reads))
     app.include_router(endpoints.proofs(settings(dsn), reads, Seals(engine), Audits(engine), keyring))
+    app.include_router(endpoints.reconciliations(settings(dsn), Reconciliations(engine), Integrity(engine)))
     transport = httpx2.ASGITransport(app=app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://wallet", headers=headers) as client:
@@ -175,6 +178,9 @@ PATHS = (
     "/transactions/6f1c2a34-0000-0000-0000-000000000000",
     "/lanes",
     "/lanes/0/journal",
+    "/reconciliations",
+    "/reconciliations/6f1c2a34-0000-0000-0000-000000000000",
+    "/integrity",
 )
 
 
