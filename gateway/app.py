@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from gateway import handlers
 from gateway.domain.callers import Caller, caller_of
 from gateway.domain.ports import WalletLink
-from gateway.endpoints import API, audits, pages, players, receipts, reports, transactions
+from gateway.endpoints import API, audits, pages, players, receipts, reconciliations, reports, transactions
 from gateway.endpoints.door import Door
 from gateway.endpoints.rates import Rates
 from gateway.endpoints.transactions import Postings
@@ -109,6 +109,7 @@ def assembled(
             receipts.router(door, link, reads),
             players.router(door, rates, reads),
             audits.router(door, rates, reads),
+            reconciliations.router(settings, door, reads, clock.utc_now),
             reports.router(door, reads),
         ),
         health_prefix=API,

@@ -13,7 +13,8 @@ from gateway.domain.views import Balance
 from shared import logs
 from shared.contracts.checkpoints import Receipt
 from shared.contracts.events import LedgerEvent
-from shared.errors import NotFound, NotSealedYet, ServiceUnavailable
+from shared.contracts.integrity import AskedPeriod, LedgerState, Reconciliation, ReconciliationSummary
+from shared.errors import NotFound, NotSealedYet, RateLimited, ServiceUnavailable
 
 log = logs.get(__name__)
 T = TypeVar("T")
@@ -44,6 +45,9 @@ _OBJECT = TypeAdapter(dict[str, Any])
 _ROW = TypeAdapter(LedgerEvent)
 _ROWS = TypeAdapter(list[LedgerEvent])
 _RECEIPT = TypeAdapter(Receipt)
+_RECONCILIATION = TypeAdapter(Reconciliation)
+_RECONCILIATIONS = TypeAdapter(list[ReconciliationSummary])
+_LEDGER_STATE = TypeAdapter(LedgerState)
 
 
 class Reads:
@@ -89,6 +93,23 @@ class Reads:
         """A decision's receipt. Raises NotFound, NotSealedYet."""
         return _decoded(_RECEIPT, await _get(self._wallet, f"/transactions/{command_id}/receipt"))
 
+    async def request_reconciliation(self, asked: AskedPeriod) -> Reconciliation:
+        """Ask for a period's reconciliation; returns its record. Raises RateLimited where too many wait."""
+        return _decoded(_RECONCILIATION, await _post(self._wallet, "/reconciliations", asked))
+
+    async def reconciliation(self, record_id: UUID) -> Reconciliation:
+        """A reconciliation. Raises NotFound."""
+        return _decoded(_RECONCILIATION, await _get(self._wallet, f"/reconciliations/{record_id}"))
+
+    async def reconciliations(self, *, limit: int, before: int | None) -> Sequence[ReconciliationSummary]:
+        """At most `limit` reconciliations below a number, the newest first."""
+        query = {"limit": limit} if before is None else {"limit": limit, "before": before}
+        return _decoded(_RECONCILIATIONS, await _get(self._wallet, "/reconciliations", query))
+
+    async def ledger_state(self) -> LedgerState:
+        """How the ledger stands."""
+        return _decoded(_LEDGER_STATE, await _get(self._wallet, "/integrity"))
+
     async def bet_velocity(self, user_id: int) -> dict[str, Any]:
         """How fast a player bets, as the fraud service says it. Raises NotFound."""
         return _decoded(_OBJECT, await _get(self._fraud, f"/users/{user_id}/bet-velocity"))
@@ -99,16 +120,26 @@ class Reads:
 
 
 async def _get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str] | None = None) -> bytes:
+    return await _answer(client, client.build_request("GET", path, params=query))
+
+
+async def _post(client: httpx2.AsyncClient, path: str, body: BaseModel) -> bytes:
+    return await _answer(client, client.build_request("POST", path, json=body.model_dump(mode="json")))
+
+
+async def _answer(client: httpx2.AsyncClient, request: httpx2.Request) -> bytes:
     # What is said of a failure is read outside: it names no host.
     try:
-        response = await client.get(path, params=query)
+        response = await client.send(request)
     except httpx2.RequestError as error:
-        log.warning("inner_service_silent", url=str(error.request.url), error=type(error).__name__)
+        log.warning("inner_service_silent", url=str(request.url), error=type(error).__name__)
         raise ServiceUnavailable("the service that knows this does not answer") from error
     if response.status_code == httpx2.codes.NOT_FOUND:
         raise NotFound(_detail(response.content))
     if response.status_code == httpx2.codes.CONFLICT:
         raise NotSealedYet(int(response.headers["Retry-After"]))
+    if response.status_code == httpx2.codes.TOO_MANY_REQUESTS:
+        raise RateLimited(int(response.headers["Retry-After"]))
     if response.status_code != httpx2.codes.OK:
         log.warning("inner_service_fails", url=str(response.url), status=response.status_code)
         raise ServiceUnavailable("the service that knows this is not ready to answer")

@@ -26,19 +26,21 @@ class Scope(StrEnum):
     READ_FRAUD = "fraud:read"
     READ_REPORTS = "reports:read"
     AUDIT_BALANCES = "balances:audit"
+    READ_INTEGRITY = "integrity:read"
+    RECONCILE = "reconciliations"
 
 
 _STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS})
+_AUDITORS = frozenset({Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.RECONCILE})
 
 SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     Role.PLAYER: frozenset({Scope.READ_OWN_WALLET, Scope.READ_OWN_TRANSACTIONS}),
     Role.GAME_SERVER: frozenset({Scope.WRITE_GAME, Scope.READ_WALLET}),
-    Role.SUPPORT: _STAFF | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES},
+    Role.SUPPORT: _STAFF | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY},
     Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS},
-    Role.COMPLIANCE: _STAFF | {Scope.AUDIT_BALANCES},
-    Role.FINANCE: _STAFF | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.AUDIT_BALANCES},
-    Role.ADMIN: _STAFF
-    | {Scope.WRITE_GAME, Scope.WRITE_FUNDS, Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.AUDIT_BALANCES},
+    Role.COMPLIANCE: _STAFF | _AUDITORS,
+    Role.FINANCE: _STAFF | _AUDITORS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS},
+    Role.ADMIN: _STAFF | _AUDITORS | {Scope.WRITE_GAME, Scope.WRITE_FUNDS, Scope.READ_FRAUD, Scope.READ_REPORTS},
 }
 
 _OWN: Mapping[Scope, Scope] = {

@@ -12,6 +12,7 @@ from gateway.domain.callers import Caller
 from shared import money
 from shared.contracts.commands import Command, field_errors
 from shared.contracts.fields import Currency, Moment, Provider, Text, UserId
+from shared.contracts.integrity import Period
 from shared.contracts.kinds import GAME_KINDS, NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
 from shared.errors import FieldError, InvalidInput, TooLarge
 
@@ -82,6 +83,12 @@ class BatchElement(TransactionRequest):
     idempotency_key: IdempotencyKey
 
 
+class ReconciliationRequest(Period):
+    """A period to be reconciled."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=False)
+
+
 class BatchRequest(BaseModel):
     """Several transactions. Each is decided by itself, a player's in the order in which they stand here."""
 
@@ -112,9 +119,17 @@ def read_element(element: Any) -> BatchElement:
     return _read(BatchElement, orjson.dumps(element))
 
 
+def read_reconciliation(body: bytes, now: datetime) -> ReconciliationRequest:
+    """A period from a request's body, which has to be over. Raises InvalidInput, which names each wrong field."""
+    period = _read(ReconciliationRequest, body)
+    if period.end > now:
+        raise InvalidInput([FieldError("to", "must not be in the future")])
+    return period
+
+
 def _read(model: type[M], body: bytes) -> M:
     if len(body) > MAX_TRANSACTION_BYTES:
-        raise TooLarge(f"a transaction must be at most {MAX_TRANSACTION_BYTES} bytes")
+        raise TooLarge(f"what is asked for must be at most {MAX_TRANSACTION_BYTES} bytes")
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -7,11 +7,11 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.domain.requests import BatchRequest, TransactionRequest
+from gateway.domain.requests import BatchRequest, ReconciliationRequest, TransactionRequest
 from gateway.domain.views import Problem
 
 _REF = "#/components/schemas/{model}"
-_BY_HAND: tuple[type[BaseModel], ...] = (TransactionRequest, BatchRequest, Problem)
+_BY_HAND: tuple[type[BaseModel], ...] = (TransactionRequest, BatchRequest, ReconciliationRequest, Problem)
 _MEANINGS = {
     400: "The Idempotency-Key header is missing",
     401: "No valid token",
@@ -66,7 +66,7 @@ IDEMPOTENCY_KEY = header(
     "same answer.",
     required=True,
 )
-PREFER = header("Prefer", "`wait=N`: wait at most N seconds for the decision. `respond-async`: do not wait.")
+PREFER = header("Prefer", "`wait=N`: wait at most N seconds for the outcome. `respond-async`: do not wait.")
 
 
 def document(app: FastAPI) -> dict[str, Any]:

@@ -22,6 +22,10 @@ class Patience(NamedTuple):
     wait_s: float
     applied: str | None
 
+    def headers(self) -> dict[str, str]:
+        """What the answer says of it."""
+        return {} if self.applied is None else {"Preference-Applied": self.applied}
+
 
 def require_json(request: Request) -> None:
     """Raises InvalidInput for a body that says it is something else."""

@@ -79,7 +79,7 @@ def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
         page = rows[:limit]
         next_cursor = views.cursor_of(page[-1].position) if len(rows) > limit else None
         body = {"transactions": [views.transaction(row) for row in page], "next_cursor": next_cursor}
-        return Json(body, headers=_next(request, limit, next_cursor))
+        return Json(body, headers=next_page(request, limit, next_cursor))
 
     @api.get(
         "/bet-velocity",
@@ -101,7 +101,8 @@ async def _past_wallet(reads: Reads, user_id: int, as_of: datetime) -> dict[str,
     return views.wallet(user_id, past.balances) | {"as_of": clock.to_text(as_of), "position": past.position}
 
 
-def _next(request: Request, limit: int, cursor: str | None) -> dict[str, Any]:
+def next_page(request: Request, limit: int, cursor: str | None) -> dict[str, Any]:
+    """The header that leads to the next page, where there is one."""
     if cursor is None:
         return {}
     # Relative, so that it holds behind whatever name the client came by.

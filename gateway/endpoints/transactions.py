@@ -2,7 +2,7 @@
 
 import asyncio
 from datetime import datetime, timedelta
-from typing import Annotated, Any
+from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -111,7 +111,7 @@ def router(settings: Settings, door: Door, postings: Postings, link: WalletLink,
     async def post_transaction(request: Request, caller: caller_of_request) -> Response:
         patience = _opened(request, caller, settings)
         answer = await postings.one(request, caller, patience)
-        return answer.response(_applied(patience))
+        return answer.response(patience.headers())
 
     @api.post(
         "/batch",
@@ -122,7 +122,7 @@ def router(settings: Settings, door: Door, postings: Postings, link: WalletLink,
     async def post_batch(request: Request, caller: caller_of_request) -> Response:
         patience = _opened(request, caller, settings)
         results = [answer.result() for answer in await postings.many(request, caller, patience)]
-        return Json({"results": results}, headers=_applied(patience))
+        return Json({"results": results}, headers=patience.headers())
 
     @api.get(
         "/{transaction_id}",
@@ -148,7 +148,3 @@ def _opened(request: Request, caller: Caller, settings: Settings) -> Patience:
     caller.require(Scope.WRITE_GAME, Scope.WRITE_FUNDS)
     headers.require_json(request)
     return headers.patience(request, settings)
-
-
-def _applied(patience: Patience) -> dict[str, Any]:
-    return {} if patience.applied is None else {"Preference-Applied": patience.applied}

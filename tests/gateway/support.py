@@ -42,6 +42,40 @@ BET = {
 }
 DEPOSIT = {"user_id": PLAYER, "type": "DEPOSIT", "amount": "100.00", "currency": "USD", "provider": "bank"}
 
+MOMENT_TEXT = "2026-11-24T10:00:00Z"
+RECONCILIATION: dict[str, Any] = {
+    **{"cause": "on_demand", "requested_at": MOMENT_TEXT, "status": "requested", "started_at": None},
+    **{"finished_at": None, "rows": None, "discrepancy_count": None, "discrepancies": [], "truncated": False},
+}
+_NOWHERE = dict.fromkeys(("user_id", "currency", "account", "position"))
+FINISHED: dict[str, Any] = {
+    **{"status": "finished", "started_at": MOMENT_TEXT, "finished_at": MOMENT_TEXT, "rows": 9},
+    "discrepancy_count": 4,
+    "discrepancies": [
+        {**_NOWHERE, "kind": "conservation", "lane": 1, "currency": "JPY", "expected": "0", "found": "5"},
+        {**_NOWHERE, "kind": "position_gap", "lane": 1, "position": 7, "expected": "7", "found": None},
+        {
+            **{"kind": "balance", "lane": 1, "user_id": PLAYER, "currency": "USD", "account": "cash", "position": 8},
+            **{"expected": str(2**63), "found": "-5"},
+        },
+        {**_NOWHERE, "kind": "stored_balance", "lane": 1, "currency": "???", "expected": "100", "found": "0"},
+    ],
+}
+STATE: dict[str, Any] = {
+    "lanes": [
+        {
+            **{"lane": 1, "position": 9, "head": "ab" * 32, "checkpoint_number": 2, "checkpoint_position": 7},
+            **{"unsealed_rows": 2, "oldest_unsealed_s": 1.5},
+        }
+    ],
+    "conservation": [{"currency": "JPY", "sum": "5"}, {"currency": "USD", "sum": "0"}],
+    "last_reconciliation": {
+        **{"id": str(UUID(int=1)), "from": "2026-10-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"},
+        **{"finished_at": MOMENT_TEXT, "discrepancy_count": 4},
+    },
+    "consistent": False,
+}
+
 _COMPARED = ("kind", "user_id", "amount_minor", "currency", "reference_id", "round_id", "provider")
 
 
@@ -107,6 +141,10 @@ class FakeWallet:
     undecided: dict[UUID, Command] = field(default_factory=dict)
     cash_minor: dict[tuple[int, str], int] = field(default_factory=dict)
     receipts: dict[UUID, Receipt] = field(default_factory=dict)
+    reconciliations: list[dict[str, Any]] = field(default_factory=list)
+    # How often a reconciliation is looked at until it is finished; None: there is no answer any more.
+    looks: int | None = 1
+    too_many: bool = False
 
     async def ask(self, command: Command, *, request_id: str, traceparent: str | None = None) -> FakeAsked:
         if self.away is not None:
@@ -182,6 +220,10 @@ class FakeWallet:
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         """The wallet service's internal endpoints."""
         parts = request.url.path.strip("/").split("/")
+        if parts[0] == "integrity":
+            return _found(STATE)
+        if parts[0] == "reconciliations":
+            return self._reconciliation(request, parts[1:])
         if parts[0] == "transactions":
             row = self.rows.get(UUID(parts[1]))
             if row is not None and parts[2:] == ["receipt"]:
@@ -203,6 +245,26 @@ class FakeWallet:
         # Made up: the same at all times.
         past = {"as_of": request.url.params["as_of"], "position": 7} if "as_of" in request.url.params else {}
         return _found({"user_id": user_id, "balances": balances, **past} if balances else None)
+
+    def _reconciliation(self, request: httpx2.Request, parts: list[str]) -> httpx2.Response:
+        if request.method == "POST":
+            if self.too_many:
+                return httpx2.Response(429, headers={"Retry-After": "60"}, json={"detail": "later"})
+            number = len(self.reconciliations) + 1
+            made = {**RECONCILIATION, **orjson.loads(request.content), "id": str(UUID(int=number)), "number": number}
+            self.reconciliations.append(made)
+            return _found(made)
+        if parts:
+            found = next((each for each in self.reconciliations if each["id"] == parts[0]), None)
+            if self.looks is None:
+                return httpx2.Response(503)
+            if found is not None:
+                self.looks -= 1
+                found |= FINISHED if self.looks <= 0 else {"status": "running"}
+            return _found(found)
+        before = int(request.url.params.get("before", 2**63))
+        listed = [each for each in reversed(self.reconciliations) if each["number"] < before]
+        return _found(listed[: int(request.url.params["limit"])])
 
 
 def _audit(user_id: int) -> dict[str, Any]:

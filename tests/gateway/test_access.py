@@ -42,6 +42,10 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/users/{user_id}/transactions"): (None, STAFF),
     ("GET", "/api/v1/users/{user_id}/balance-audit"): (None, STAFF - {Role.RISK}),
     ("GET", "/api/v1/users/{user_id}/bet-velocity"): (None, frozenset({Role.RISK, Role.SUPPORT, Role.ADMIN})),
+    ("POST", "/api/v1/reconciliations"): ({}, STAFF - {Role.RISK, Role.SUPPORT}),
+    ("GET", "/api/v1/reconciliations"): (None, STAFF - {Role.RISK, Role.SUPPORT}),
+    ("GET", "/api/v1/reconciliations/{reconciliation_id}"): (None, STAFF - {Role.RISK, Role.SUPPORT}),
+    ("GET", "/api/v1/integrity"): (None, STAFF - {Role.RISK}),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
 }
 OPEN_ROUTES = {("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
@@ -49,7 +53,8 @@ OPEN_ROUTES = {("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
 
 def concrete(path: str) -> str:
     filled = path.replace("{user_id}", str(OTHER_PLAYER)).replace("{date}", "2026-11-24")
-    return filled.replace("{transaction_id}", "00000000-0000-0000-0000-000000000001")
+    some_id = "00000000-0000-0000-0000-000000000001"
+    return filled.replace("{transaction_id}", some_id).replace("{reconciliation_id}", some_id)
 
 
 def described(app: FastAPI) -> set[tuple[str, str]]:
