@@ -5,6 +5,7 @@ import json
 import signal
 import sys
 from dataclasses import asdict
+from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -14,7 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import development_secrets, migrate, parked, places, up, verify
+from ops import development_secrets, migrate, parked, places, reconcile, up, verify
 from ops.demo import report
 from ops.demo.run import run as run_demo
 from ops.infrastructure import InfrastructureError
@@ -160,6 +161,21 @@ def verify_command(
         checks = asyncio.run(verify.exported(export, public_keys, checkpoints, console))
     report.show_checks(console, checks)
     if not all(check.holds for check in checks):
+        raise typer.Exit(1)
+
+
+@app.command(name="reconcile")
+def reconcile_command(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first UTC day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The UTC day after the last.")],
+    data: Data = None,
+) -> None:
+    """Reconcile the journal of some days with itself and with the balances. Exit 1 if anything does not agree."""
+    console = Console()
+    with console.status("reconciling"):
+        made = reconcile.reconcile(places.find(data), first.date(), last.date())
+    reconcile.show(console, made)
+    if made.discrepancy_count:
         raise typer.Exit(1)
 
 

@@ -1,10 +1,10 @@
-"""Audits: a player's balances beside the journal."""
+"""Audits: a player's balances beside the journal, and how the whole ledger stands."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
 
-from gateway.domain import views
+from gateway.domain import integrity, views
 from gateway.domain.callers import Caller, Scope
 from gateway.endpoints import API, described
 from gateway.endpoints.answers import Json
@@ -12,6 +12,7 @@ from gateway.endpoints.door import Door
 from gateway.endpoints.players import UserId
 from gateway.endpoints.rates import Rates
 from gateway.repository import Reads
+from shared.contracts.integrity import LedgerState
 
 
 def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
@@ -28,5 +29,14 @@ def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
         caller.require_about(Scope.AUDIT_BALANCES, user_id)
         await rates.player(request, user_id)
         return Json(views.audit(await reads.balance_audit(user_id)))
+
+    @api.get(
+        "/integrity",
+        summary="How the lanes stand, whether money is conserved, and what was last reconciled",
+        responses={200: {"model": LedgerState}, **described.problem_answers()},
+    )
+    async def get_integrity(caller: caller_of_request) -> Response:
+        caller.require(Scope.READ_INTEGRITY)
+        return Json(integrity.ledger_state(await reads.ledger_state()))
 
     return api

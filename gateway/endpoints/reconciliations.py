@@ -1,4 +1,4 @@
-"""The ledger beside itself: reconciliations of a period, and how all of it stands."""
+"""Reconciliations: a period of the journal beside itself and the balances."""
 
 import asyncio
 from http import HTTPStatus
@@ -18,14 +18,14 @@ from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS, next_page
 from gateway.repository import Reads
 from gateway.settings import Settings
 from shared.clock import Clock
-from shared.contracts.integrity import AskedPeriod, LedgerState, Reconciliation
+from shared.contracts.integrity import AskedPeriod, Reconciliation
 from shared.errors import ServiceUnavailable
 
 LOOK_EVERY_S = 0.2
 
 
 def router(settings: Settings, door: Door, reads: Reads, clock: Clock) -> APIRouter:
-    """The endpoints of reconciliations, and of the ledger's state."""
+    """The endpoints of reconciliations."""
     api = APIRouter(prefix=API, tags=["integrity"])
     caller_of_request = Annotated[Caller, Depends(door.caller)]
 
@@ -79,15 +79,6 @@ def router(settings: Settings, door: Door, reads: Reads, clock: Clock) -> APIRou
         found = await reads.reconciliations(limit=limit + 1, before=before)
         next_cursor = views.cursor_of(found[limit - 1].number) if len(found) > limit else None
         return Json(integrity.page(found[:limit], next_cursor), headers=next_page(request, limit, next_cursor))
-
-    @api.get(
-        "/integrity",
-        summary="How the lanes stand, whether money is conserved, and what was last reconciled",
-        responses={200: {"model": LedgerState}, **described.problem_answers()},
-    )
-    async def get_integrity(caller: caller_of_request) -> Response:
-        caller.require(Scope.READ_INTEGRITY)
-        return Json(integrity.ledger_state(await reads.ledger_state()))
 
     return api
 
