@@ -35,9 +35,10 @@ lint: $(VENV)/ready ## Style, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, then the proof; results in bench/results
+bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, proof, reconciliation; results in bench/results
 	@$(BIN)/python -m bench.wallet
 	@$(BIN)/python -m bench.verify
+	@$(BIN)/python -m bench.reconcile
 
 chaos: $(VENV)/ready ## The reliability tests, slow ones included
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/reliability
