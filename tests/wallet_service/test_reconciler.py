@@ -26,7 +26,7 @@ from wallet_service import endpoints
 from wallet_service.domain.reconciling import Cause, Outcome, last_month
 from wallet_service.handlers import reconciler as reconcilers
 from wallet_service.handlers.reconciler import Reconciler
-from wallet_service.repository import Reconciliations, reconciliations
+from wallet_service.repository import Reconciliations, lock_taken, reconciliations
 
 pytestmark = pytest.mark.integration
 
@@ -223,6 +223,16 @@ class TestWorkers:
         await working
         assert (await again(http, made.id)).rows == 1
 
+    async def test_who_comes_second_to_lock_one_leaves_it(
+        self, http: httpx2.AsyncClient, records: Reconciliations, engine: AsyncEngine
+    ) -> None:
+        made = await asked(http)
+        await records.take()
+        async with databases.transaction(engine) as first, databases.transaction(engine) as second:
+            assert await lock_taken(first, made.id) is not None
+            async with asyncio.timeout(5):
+                assert await lock_taken(second, made.id) is None
+
     async def test_one_whose_worker_died_is_taken_up_again(
         self,
         http: httpx2.AsyncClient,
@@ -299,6 +309,14 @@ class TestMonths:
         assert (found.start, found.end) == (month.start, month.end)
         assert (found.cause, found.requested_by, found.status) == ("monthly", None, "finished")
         assert 'langsense_reconciliations_finished_total{cause="monthly"} 1.0' in metrics.exposition().decode()
+
+    async def test_a_month_begins_where_the_platform_is(
+        self, engine: AsyncEngine, metrics: Metrics, records: Reconciliations
+    ) -> None:
+        await Reconciler(engine, zone=ZoneInfo("Pacific/Kiritimati"), metrics=metrics).look()
+        (found,) = await records.newest(None, 10)
+        # Fourteen hours ahead of UTC, all year.
+        assert ((found.start + timedelta(hours=14)).day, found.start.hour) == (1, 10)
 
     async def test_the_same_month_may_be_asked_for_beside_it(self, make: Make, records: Reconciliations) -> None:
         await make().look()

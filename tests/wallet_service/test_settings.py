@@ -31,6 +31,7 @@ def test_the_needed_settings_are_enough() -> None:
     settings = Settings.load()
     assert settings.lanes == 12
     assert settings.kafka_idempotent_producer is True
+    assert settings.platform_time_zone.key == "UTC"
     assert create_app(settings).title == "wallet_service"
 
 
@@ -58,6 +59,10 @@ BAD = (
     ("WALLET_BATCH_RECORDS", "5001"),
     ("WALLET_POOL_CONNECTIONS", "1"),
     ("WALLET_POOL_CONNECTIONS", "51"),
+    ("PLATFORM_TIME_ZONE", ""),
+    ("PLATFORM_TIME_ZONE", "Europe"),
+    ("PLATFORM_TIME_ZONE", "Europe/Nowhere"),
+    ("PLATFORM_TIME_ZONE", "../etc/localtime"),
     ("CHECKPOINT_SINK", "/a/path"),
     ("CHECKPOINT_SINK", "s3://bucket"),
     ("CHECKPOINT_EVERY_ROWS", "0"),
