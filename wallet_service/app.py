@@ -107,10 +107,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
             kafka = broker.consumer_broker(options)
             kafka.include_router(handlers.router(options, settings, commands, progress, metrics))
-            tasks.start("relay", relay.run())
-            tasks.start("sealer", sealer.run())
-            tasks.start("expiry", Expiry(publisher, reads).run())
-            tasks.start("reconciler", reconciler.run())
+            for worker in (relay, sealer, reconciler, Expiry(publisher, reads)):
+                tasks.start(type(worker).__name__.lower(), worker.run())
             tasks.start("keys", keyring.follow(source, settings.keys_look_every_s))
             stack.push_async_callback(tasks.stop)
             # The last to start is the first to stop: no batch is under way when its publisher closes.

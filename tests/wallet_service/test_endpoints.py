@@ -23,8 +23,6 @@ from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
 from tests.wallet_service.test_repository import take
 from wallet_service import endpoints
 from wallet_service.domain.needs import JournalRow, Placed
-from wallet_service.repository import Audits, Reads, Seals
-from wallet_service.domain.batch import JournalRow, Placed
 from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
