@@ -74,11 +74,11 @@ transactions = Table(
     UniqueConstraint("lane", "id", name="transactions_lane_id_key"),
     CheckConstraint("amount >= 0", name="transactions_amount_check"),
 )
-Index("transactions_lane_user_position_idx", transactions.c.lane, transactions.c.user_id, transactions.c.position)
+# These two leave the lane out: a player is on one lane alone, and the key would be eight bytes longer.
+Index("transactions_user_position_idx", transactions.c.user_id, transactions.c.position)
 # Finds what a rollback takes back. The hash keeps the index small; the query compares the fields themselves too.
 Index(
-    "transactions_lane_reference_idx",
-    transactions.c.lane,
+    "transactions_reference_idx",
     func.hashtextextended(
         transactions.c.reference_id.op("||")(text("'/'")).op("||")(func.coalesce(transactions.c.round_id, text("''"))),
         transactions.c.user_id,
