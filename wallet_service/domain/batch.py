@@ -44,7 +44,9 @@ from wallet_service.domain.needs import (
 )
 from wallet_service.domain.state import Concerned, Decision, DisputeState, Movement, Original, PlayerAccount
 
-_ABOUT_PAYOUTS = frozenset({Kind.GAME_PAYOUT, Kind.PAYOUT_ROLLBACK, Kind.PAYOUT_RELEASE})
+_ABOUT_PAYOUTS = frozenset({Kind.GAME_PAYOUT, Kind.PAYOUT_ROLLBACK})
+_WINDOWS = tuple(Window)
+_NO_ACCOUNT, _NO_MOVEMENT = PlayerAccount(), Movement()
 
 
 class Batch:
@@ -94,17 +96,21 @@ class Batch:
 
     def _concerned(self, lane: int, command: Command) -> Concerned:
         kind, key = command.kind, account_key(lane, command)
-        account = self._accounts.get(key, PlayerAccount())
+        account = self._accounts.get(key, _NO_ACCOUNT)
         standing = Standing(self._limits_of(key), account.totals, self._began_of(key, account), account.deposited_at)
-        concerned = Concerned(account, self._rules, standing)
-        if kind in _ABOUT_PAYOUTS:
-            concerned = concerned._replace(held_minor=self._held_minor.get(held_key(lane, command), 0))
         if kind in GAME_KINDS:
-            bet = self._movements.get(movement_key(lane, command, Kind.GAME_BET), Movement())
-            movement = self._movements.get(movement_key(lane, command, ROLLBACKS.get(kind, kind)), Movement())
-            return concerned._replace(movement=movement, bet_cancelled=bet.cancelled)
+            bet = self._movements.get(movement_key(lane, command, Kind.GAME_BET), _NO_MOVEMENT)
+            own = ROLLBACKS.get(kind, kind)
+            movement = (
+                bet if own is Kind.GAME_BET else self._movements.get(movement_key(lane, command, own), _NO_MOVEMENT)
+            )
+            held_minor = self._held_minor.get(held_key(lane, command), 0) if kind in _ABOUT_PAYOUTS else 0
+            return Concerned(account, self._rules, standing, None, movement, bet.cancelled, held_minor)
+        concerned = Concerned(account, self._rules, standing)
         if kind in HOLD_KINDS:
             return concerned._replace(hold=self._holds.get(hold_key(lane, command)))
+        if kind is Kind.PAYOUT_RELEASE:
+            return concerned._replace(held_minor=self._held_minor.get(held_key(lane, command), 0))
         if kind in NEEDS_ORIGINAL:
             return concerned._replace(original=self._original(original_key(lane, command)))
         if kind in LIMIT_KINDS:
@@ -128,8 +134,7 @@ class Batch:
         """The account's totals when each window began. Nothing was counted since in a window without an opening."""
         began = self._began.get(key)
         if began is None:
-            opened = self._openings.get(key, {})
-            began = self._began[key] = {window: opened.get(window, account.totals) for window in Window}
+            began = self._began[key] = dict.fromkeys(_WINDOWS, account.totals) | self._openings.get(key, {})
         return began
 
     def _original(self, key: DecisionKey) -> Original | None:

@@ -7,6 +7,7 @@ which move by the minute. A limit's use is the difference of two totals of the a
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -15,6 +16,9 @@ from shared.contracts.limits import IN_SECONDS, LimitName
 
 class Window(StrEnum):
     """How far back a limit looks."""
+
+    # As its text's: an enum's own is a function in Python, and slow.
+    __hash__ = str.__hash__
 
     DAY = "day"
     WEEK = "week"
@@ -44,6 +48,9 @@ WINDOWED = (
     Windowed(LimitName.WEEKLY_LOSS_LIMIT, Measure.LOSS, Window.WEEK),
     Windowed(LimitName.MONTHLY_LOSS_LIMIT, Measure.LOSS, Window.MONTH),
 )
+
+
+_OF_MEASURE = {measure: tuple(each for each in WINDOWED if each.measure is measure) for measure in Measure}
 
 
 class WindowMode(StrEnum):
@@ -76,7 +83,13 @@ class Windows(NamedTuple):
 
     def period(self, now: datetime) -> datetime:
         """The start of the shortest stretch of time that no window divides. An account's totals are kept for each."""
-        return _minute(now) if self.mode is WindowMode.ROLLING else self.start(Window.DAY, now)
+        return _period(self, now)
+
+
+# All commands of a batch are decided at one moment.
+@lru_cache(maxsize=64)
+def _period(windows: Windows, now: datetime) -> datetime:
+    return _minute(now) if windows.mode is WindowMode.ROLLING else windows.start(Window.DAY, now)
 
 
 def _minute(moment: datetime) -> datetime:
@@ -95,7 +108,11 @@ class Totals(NamedTuple):
 
     def plus(self, more: "Totals", times: int = 1) -> "Totals":
         """The sum, with `more` taken so many times."""
-        return Totals(*(mine + times * its for mine, its in zip(self, more, strict=True)))
+        return Totals(
+            self.deposits_minor + times * more.deposits_minor,
+            self.bets_minor + times * more.bets_minor,
+            self.payouts_minor + times * more.payouts_minor,
+        )
 
     def of(self, measure: Measure) -> int:
         """A measure, in minor units."""
@@ -187,12 +204,13 @@ class Excess(NamedTuple):
 
 def first_excess(standing: Standing, measure: Measure, amount_minor: int) -> Excess | None:
     """The limit on a measure that leaves the least, where it leaves less than the amount."""
+    limits = standing.limits or {}
     excess: Excess | None = None
-    for name, counted, window in WINDOWED:
-        limit = standing.limit(name) if counted is measure else None
+    for name, _, window in _OF_MEASURE[measure]:
+        limit = limits.get(name)
         if limit is None:
             continue
-        used = standing.used_minor(counted, window)
+        used = standing.used_minor(measure, window)
         if used + amount_minor > limit and (excess is None or limit - used < excess.remaining_minor):
             excess = Excess(name, limit, used)
     return excess

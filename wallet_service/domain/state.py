@@ -1,6 +1,6 @@
 """What decisions are made on, and what they come to. Plain values; amounts in minor units."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -10,8 +10,6 @@ from shared.money import MAX_BALANCE_MINOR
 from wallet_service.domain.limits import NO_PLAYER_LIMIT, PlayerLimit, Rules, Standing, Totals
 
 Facts = dict[str, int | str]
-
-_EVER = datetime.min.replace(tzinfo=UTC)
 
 
 class PlayerAccount(NamedTuple):
@@ -158,16 +156,20 @@ def posted(
     Where the balance could not hold it, it is refused, and the states after it do not come to be.
     """
     entry = ENTRIES[command.kind] if entry is None else entry
-    account = _moved(concerned.account, entry, command.amount_minor)
-    if not all(-MAX_BALANCE_MINOR <= balance <= MAX_BALANCE_MINOR for balance in account[:2]):
+    before = concerned.account
+    cash, reserved = _moved(before, entry, command.amount_minor)
+    if not (-MAX_BALANCE_MINOR <= cash <= MAX_BALANCE_MINOR and -MAX_BALANCE_MINOR <= reserved <= MAX_BALANCE_MINOR):
         return refused(command, concerned, Reason.BALANCE_OVERFLOW)
     counted = counts(command.kind, command.amount_minor)
-    if counted is not None:
+    if counted is None:
+        account = before._replace(cash_minor=cash, reserved_minor=reserved)
+    else:
         # Windows that were made longer must not move what is open already back in time.
-        period = max(concerned.rules.windows.period(now), account.opened_at or _EVER)
-        account = account._replace(totals=account.totals.plus(counted), opened_at=period)
-    if command.kind is Kind.DEPOSIT:
-        account = account._replace(deposited_at=now)
+        opened_at = concerned.rules.windows.period(now)
+        if before.opened_at is not None and before.opened_at > opened_at:
+            opened_at = before.opened_at
+        deposited_at = now if command.kind is Kind.DEPOSIT else before.deposited_at
+        account = PlayerAccount(cash, reserved, before.totals.plus(counted), deposited_at, opened_at)
     return Decision(
         Status.POSTED, None, command.amount_minor, entry, account, hold, movement, held_minor, original, facts=facts
     )
@@ -191,18 +193,14 @@ def counted_back(decision: Decision, kind: Kind, posted_at: datetime) -> Decisio
 
 def counts(kind: Kind, amount_minor: int) -> Totals | None:
     """What a posted row of this kind adds to its account's totals; None where it adds nothing."""
-    match kind:
-        case Kind.DEPOSIT:
-            return Totals(deposits_minor=amount_minor)
-        case Kind.GAME_BET:
-            return Totals(bets_minor=amount_minor)
-        case Kind.GAME_PAYOUT:
-            return Totals(payouts_minor=amount_minor)
-        case _:
-            return None
+    if kind is Kind.GAME_BET:
+        return Totals(0, amount_minor, 0)
+    if kind is Kind.GAME_PAYOUT:
+        return Totals(0, 0, amount_minor)
+    return Totals(amount_minor, 0, 0) if kind is Kind.DEPOSIT else None
 
 
-def _moved(account: PlayerAccount, entry: Entry, amount_minor: int) -> PlayerAccount:
+def _moved(account: PlayerAccount, entry: Entry, amount_minor: int) -> tuple[int, int]:
     cash, reserved = account.cash_minor, account.reserved_minor
     if entry.debit is Account.CASH:
         cash -= amount_minor
@@ -212,4 +210,4 @@ def _moved(account: PlayerAccount, entry: Entry, amount_minor: int) -> PlayerAcc
         cash += amount_minor
     elif entry.credit is Account.RESERVED:
         reserved += amount_minor
-    return account._replace(cash_minor=cash, reserved_minor=reserved)
+    return cash, reserved

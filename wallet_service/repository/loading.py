@@ -1,12 +1,11 @@
 """Before a batch: lock its lanes, and read what it needs."""
 
-from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, text
-from sqlalchemy.dialects.postgresql import BYTEA
+from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from shared.contracts.kinds import Kind
@@ -28,7 +27,6 @@ from wallet_service.domain.needs import (
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository.sql import (
     BIGINTS,
-    MOMENTS,
     ROW,
     SMALLINTS,
     TEXTS,
@@ -63,20 +61,22 @@ _ACCOUNTS = sql(
     users=BIGINTS,
 )
 # The first opening in a window has the totals with which the window began.
-_OPENINGS = sql(
-    """SELECT k.lane, k.user_id, k.currency, w.name, o.deposits, o.bets, o.payouts
-    FROM unnest(:lanes, :users, :currencies) AS k(lane, user_id, currency)
-    CROSS JOIN unnest(:windows, :starts) AS w(name, starts_at)
-    CROSS JOIN LATERAL (
+_FIRST_OPENING = """LEFT JOIN LATERAL (
         SELECT deposits, bets, payouts FROM account_openings o
-        WHERE o.lane = k.lane AND o.user_id = k.user_id AND o.currency = k.currency AND o.opened_at >= w.starts_at
+        WHERE o.lane = k.lane AND o.user_id = k.user_id AND o.currency = k.currency AND o.opened_at >= :{window}
         ORDER BY o.opened_at LIMIT 1
-    ) o""",
+    ) {window} ON true"""
+_OPENINGS = sql(
+    f"""SELECT k.lane, k.user_id, k.currency,
+        {", ".join(f"{window}.deposits, {window}.bets, {window}.payouts" for window in Window)}
+    FROM unnest(:lanes, :users, :currencies) AS k(lane, user_id, currency)
+    {" ".join(_FIRST_OPENING.format(window=window) for window in Window)}""",  # noqa: S608
     lanes=SMALLINTS,
     users=BIGINTS,
     currencies=TEXTS,
-    windows=TEXTS,
-    starts=MOMENTS,
+    day=TIMESTAMP(timezone=True),
+    week=TIMESTAMP(timezone=True),
+    month=TIMESTAMP(timezone=True),
 )
 _LIMITS = sql(
     """SELECT l.lane, l.user_id, l.name, l.currency, l.override, l.own, l.pending, l.pending_from
@@ -184,13 +184,22 @@ async def _loaded(connection: AsyncConnection, needs: Needs, windows: Windows, l
 async def _openings(
     connection: AsyncConnection, keys: Sequence[AccountKey], windows: Windows, now: datetime
 ) -> dict[AccountKey, dict[Window, Totals]]:
-    found: dict[AccountKey, dict[Window, Totals]] = defaultdict(dict)
-    if keys:
-        lanes, users, currencies = zip(*keys, strict=True)
-        asked = {"lanes": list(lanes), "users": list(users), "currencies": list(currencies)}
-        starts = {"windows": list(Window), "starts": [windows.start(window, now) for window in Window]}
-        for row in await connection.execute(_OPENINGS, asked | starts):
-            found[AccountKey(*row[:3])][Window(row[3])] = Totals(*row[4:])
+    if not keys:
+        return {}
+    lanes, users, currencies = zip(*keys, strict=True)
+    asked = {"lanes": list(lanes), "users": list(users), "currencies": list(currencies)}
+    starts = {window.value: windows.start(window, now) for window in Window}
+    found: dict[AccountKey, dict[Window, Totals]] = {}
+    for row in await connection.execute(_OPENINGS, asked | starts):
+        opened = {}
+        if row[3] is not None:
+            opened[Window.DAY] = Totals(row[3], row[4], row[5])
+        if row[6] is not None:
+            opened[Window.WEEK] = Totals(row[6], row[7], row[8])
+        if row[9] is not None:
+            opened[Window.MONTH] = Totals(row[9], row[10], row[11])
+        if opened:
+            found[AccountKey(row[0], row[1], row[2])] = opened
     return found
 
 
