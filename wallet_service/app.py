@@ -22,7 +22,7 @@ from wallet_service.handlers.expiry import Expiry
 from wallet_service.handlers.reconciler import STATEMENT_TIMEOUT_S, Reconciler
 from wallet_service.handlers.relay import Relay
 from wallet_service.handlers.sealer import Sealer
-from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals
+from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals, Standings
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -47,10 +47,12 @@ async def _check_lanes(publisher: Publisher, lanes: int) -> None:
 
 
 def _routers(settings: Settings, engine: AsyncEngine, reads: Reads, keyring: Keyring) -> tuple[APIRouter, ...]:
+    rules = settings.rules()
     return (
         endpoints.router(settings, reads),
         endpoints.proofs(settings, reads, Seals(engine), Audits(engine), keyring),
         endpoints.reconciliations(settings, Reconciliations(engine), Integrity(engine)),
+        endpoints.limits(settings, rules, reads, Standings(engine, rules.windows), keyring),
     )
 
 

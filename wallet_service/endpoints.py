@@ -7,22 +7,36 @@ from typing import Annotated, Any
 from uuid import UUID
 
 import orjson
-from fastapi import APIRouter, Depends, Path, Query, Response
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
 from pydantic import BaseModel
 from sqlalchemy import Row
 
+from shared.contracts.commands import decode
 from shared.contracts.fields import MAX_INT64, Moment
 from shared.contracts.integrity import AskedPeriod, Reconciliation
+from shared.contracts.kinds import LIMIT_KINDS
 from shared.errors import FieldError, InvalidInput, NotFound, NotSealedYet, RateLimited
 from shared.keyring import Keyring
 from shared.lanes import lane_of
 from shared.service import internal_only
 from wallet_service.domain.auditing import Finding, findings
-from wallet_service.domain.events import event
-from wallet_service.domain.needs import JournalRow
+from wallet_service.domain.batch import Batch
+from wallet_service.domain.events import ReadRow, disputed, event, reading
+from wallet_service.domain.limits import Rules
+from wallet_service.domain.needs import Placed, needs
 from wallet_service.domain.reconciling import Cause
 from wallet_service.domain.sealing import prove
-from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals, audited_balances, audited_rows
+from wallet_service.domain.standings import check_of, limits_of, metrics_of, needs_of
+from wallet_service.repository import (
+    Audits,
+    Integrity,
+    Reads,
+    Reconciliations,
+    Seals,
+    Standings,
+    audited_balances,
+    audited_rows,
+)
 from wallet_service.settings import Settings
 
 UserId = Annotated[int, Path(ge=1, le=MAX_INT64)]
@@ -31,6 +45,7 @@ MAX_FINDINGS = 100
 # So many may wait for the workers. Who asks for one more comes back later.
 MAX_OPEN_RECONCILIATIONS = 100
 OPEN_RETRY_AFTER_S = 60
+MAX_DAYS = 90
 AsOf = Annotated[Moment | None, Query()]
 Limit = Annotated[int, Query(ge=1, le=1000)]
 
@@ -62,11 +77,11 @@ def router(settings: Settings, reads: Reads) -> APIRouter:
         user_id: UserId, limit: Limit = 50, before: Annotated[int | None, Query(ge=1, le=MAX_INT64)] = None
     ) -> Response:
         lane = lane_of(user_id, settings.lanes)
-        return _rows(await reads.history(lane, user_id, before, limit))
+        return _json([reading(row) for row in await reads.history(lane, user_id, before, limit)])
 
     @api.get("/transactions/{command_id}", summary="The journal row that decided a command")
     async def transaction(command_id: UUID) -> Response:
-        return _json(event(await _decided(reads, command_id)))
+        return _json(reading(await _decided(reads, command_id)))
 
     @api.get("/lanes", summary="Where each lane stands")
     async def lanes() -> Response:
@@ -83,7 +98,7 @@ def router(settings: Settings, reads: Reads) -> APIRouter:
         after: Annotated[int, Query(ge=0, le=MAX_INT64)] = 0,
         limit: Limit = 1000,
     ) -> Response:
-        return _rows(await reads.journal(lane, after, limit))
+        return _json([event(row) for row in await reads.journal(lane, after, limit)])
 
     return api
 
@@ -94,13 +109,15 @@ def proofs(settings: Settings, reads: Reads, seals: Seals, audits: Audits, keyri
 
     @api.get("/transactions/{command_id}/receipt", summary="The row, its checkpoint, and the proof that it is under it")
     async def receipt(command_id: UUID) -> Response:
-        row = await _decided(reads, command_id)
+        found = await _decided(reads, command_id)
+        row = found.row
         covering = await seals.covering(row.content.lane, row.content.position)
         if covering is None:
             raise NotSealedYet(math.ceil(settings.checkpoint_every_s))
         checkpoint, entries = covering
         proof = prove(checkpoint, entries, row.content.position)
-        return _json({"row": event(row), "proof": dict(proof), "checkpoint": checkpoint.model_dump()})
+        proved = {"row": event(row), "proof": dict(proof), "checkpoint": checkpoint.model_dump()}
+        return _json(proved | {"dispute": disputed(found)})
 
     @api.get("/users/{user_id}/balance-audit", summary="A player's balances beside its rows, and its rows' checksums")
     async def balance_audit(user_id: UserId) -> Response:
@@ -145,7 +162,45 @@ def reconciliations(settings: Settings, records: Reconciliations, integrity: Int
     return api
 
 
-async def _decided(reads: Reads, command_id: UUID) -> JournalRow:
+def limits(settings: Settings, rules: Rules, reads: Reads, standings: Standings, keyring: Keyring) -> APIRouter:
+    """How players stand with their limits, what a decision would be, and which payouts wait for finance."""
+    api = APIRouter(dependencies=[Depends(internal_only(settings))])
+
+    @api.get("/users/{user_id}/limits", summary="Every limit of a player, and what is used of it")
+    async def limits_of_player(user_id: UserId) -> Response:
+        lane = lane_of(user_id, settings.lanes)
+        loaded = await standings.look(needs_of(lane, user_id, rules))
+        return _json([limit.model_dump(mode="json") for limit in limits_of(lane, user_id, loaded, rules)])
+
+    @api.get("/users/{user_id}/limit-changes", summary="The journal rows that changed a player's limits, newest first")
+    async def limit_changes(
+        user_id: UserId, limit: Limit = 50, before: Annotated[int | None, Query(ge=1, le=MAX_INT64)] = None
+    ) -> Response:
+        lane = lane_of(user_id, settings.lanes)
+        return _json([reading(row) for row in await reads.history(lane, user_id, before, limit, LIMIT_KINDS)])
+
+    @api.get("/users/{user_id}/metrics", summary="What a player did in its last days")
+    async def metrics(user_id: UserId, days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 7) -> Response:
+        lane = lane_of(user_id, settings.lanes)
+        loaded, played = await standings.played(needs_of(lane, user_id, rules), lane, user_id, days)
+        return _model(metrics_of(user_id, days, loaded, played, limits_of(lane, user_id, loaded, rules)))
+
+    @api.post("/limit-checks", summary="What the decision on a command would be now; nothing comes of it")
+    async def check(request: Request) -> Response:
+        command = decode(await request.body())
+        placed = Placed(lane_of(command.user_id, settings.lanes), command)
+        batch = Batch(await standings.look(needs([placed])), keyring.chain, rules)
+        return _model(check_of(batch.consider(*placed), command.currency))
+
+    @api.get("/held-payouts", summary="Payouts that wait in reserved for their release, the oldest first")
+    async def held_payouts(limit: Limit = 50) -> Response:
+        found = await reads.held_payouts(limit)
+        return _json([{"held_minor": held, "transaction": reading(row)} for held, row in found])
+
+    return api
+
+
+async def _decided(reads: Reads, command_id: UUID) -> ReadRow:
     row = await reads.transaction(command_id)
     if row is None:
         raise NotFound(f"no decision on command {command_id}")
@@ -180,10 +235,6 @@ async def audit(audits: Audits, keyring: Keyring, lane: int, user_id: int) -> di
         "consistent": not found
         and all((row.cash, row.reserved) == (row.folded_cash, row.folded_reserved) for row in balances),
     }
-
-
-def _rows(rows: Sequence[JournalRow]) -> Response:
-    return _json([event(row) for row in rows])
 
 
 def _model(content: BaseModel) -> Response:

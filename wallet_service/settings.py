@@ -11,12 +11,10 @@ from pydantic_settings import BaseSettings
 from shared import money
 from shared.anchors import URL_PATTERN
 from shared.contracts.fields import Currency
-from shared.contracts.limits import LimitName
+from shared.contracts.limits import IN_SECONDS, MAX_LIMIT_SECONDS, LimitName
 from shared.keyring import KeySettings
 from shared.settings import Dsn, Seconds, ServiceSettings
 from wallet_service.domain.limits import Rules, WindowMode, Windows
-
-MAX_COOLDOWN_S = 30 * 86_400
 
 # Of these, a currency that is to be played in needs every one.
 REQUIRED_LIMITS = (
@@ -43,7 +41,7 @@ class LimitSettings(BaseSettings):
     max_bet_amount: Amount = "1000"
     max_payout_amount: Amount = "100000"
     # After the last deposit, in every currency.
-    withdrawal_cooldown_seconds: int = Field(default=86_400, ge=0, le=MAX_COOLDOWN_S)
+    withdrawal_cooldown_seconds: int = Field(default=86_400, ge=0, le=MAX_LIMIT_SECONDS)
     # JSON: {"EUR": {"DAILY_DEPOSIT_LIMIT": "9000", …}}. Deposits and bets in a currency that is not here are refused.
     currency_limits: dict[Currency, dict[LimitName, Amount]] = Field(default_factory=dict)
     # JSON, as above: what the jurisdiction asks for beside the operator. The lower holds.
@@ -93,11 +91,15 @@ def _values(limits: Mapping[LimitName, str], currency: str) -> dict[LimitName, i
 
 def _value(name: LimitName, amount: str, currency: str) -> int:
     try:
-        if name is LimitName.WITHDRAWAL_COOLDOWN_SECONDS:
-            return int(amount)
-        return money.to_minor(amount, currency, zero=True)
+        return _seconds(amount) if name in IN_SECONDS else money.to_minor(amount, currency, zero=True)
     except ValueError as error:
         raise ValueError(f"{name} in {currency} {error}") from None
+
+
+def _seconds(amount: str) -> int:
+    if not amount.isdigit() or int(amount) > MAX_LIMIT_SECONDS:
+        raise ValueError(f"must be at most {MAX_LIMIT_SECONDS} whole seconds")
+    return int(amount)
 
 
 class Settings(ServiceSettings, LimitSettings, KeySettings):

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field, NonNegativeInt
 
 from shared.contracts.events import LedgerEvent
 from shared.contracts.fields import Moment
+from shared.contracts.readings import Dispute
 
 Digest = Annotated[str, Field(pattern="^[0-9a-f]{64}$", description="A SHA-256 digest, in hex.")]
 
@@ -47,10 +48,14 @@ class InclusionProof(BaseModel):
 
 
 class Receipt(BaseModel):
-    """One decision, provable to anyone who holds the public key alone."""
+    """One decision, provable to anyone who holds the public key alone.
+
+    `dispute` stands beside what is proved: it came after the row.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", title="Receipt")
 
     row: LedgerEvent
     proof: InclusionProof
     checkpoint: Checkpoint
+    dispute: Dispute | None = None

@@ -20,7 +20,7 @@ from shared.contracts.kinds import (
     REQUEST_KINDS,
     Kind,
 )
-from shared.contracts.limits import OWN_LIMITS, LimitName
+from shared.contracts.limits import IN_SECONDS, MAX_LIMIT_SECONDS, OWN_LIMITS, LimitName
 from shared.errors import FieldError, Undecodable
 
 # A command is a few hundred bytes; what is larger is not read.
@@ -76,6 +76,8 @@ class Command(BaseModel):
         missing = missing_fields(self.kind, self.provider, self.reference_id, self.reason, self.actor)
         if missing:
             raise ValueError(f"{missing[0]} is required for {self.kind}")
+        if self.reference_id is not None:
+            check_limit_value(self.kind, self.reference_id, self.amount_minor)
         return self
 
 
@@ -87,6 +89,12 @@ def check_reference(kind: Kind, reference_id: str) -> None:
             raise ValueError(f"must be one of {', '.join(sorted(names))} for {kind}")
     elif kind in NEEDS_ORIGINAL and not _is_canonical_uuid(reference_id):
         raise ValueError(f"must be a transaction's id for {kind}")
+
+
+def check_limit_value(kind: Kind, reference_id: str, value: int) -> None:
+    """Raises ValueError where a limit that is in seconds cannot have this value."""
+    if kind in LIMIT_KINDS and reference_id in IN_SECONDS and value > MAX_LIMIT_SECONDS:
+        raise ValueError(f"amount_minor must be at most {MAX_LIMIT_SECONDS} seconds for {reference_id}")
 
 
 def _is_canonical_uuid(text: str) -> bool:

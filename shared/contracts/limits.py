@@ -24,5 +24,7 @@ class LimitName(StrEnum):
 
 
 IN_SECONDS = frozenset({LimitName.WITHDRAWAL_COOLDOWN_SECONDS})
+# Thirty days: what a limit in seconds is at most.
+MAX_LIMIT_SECONDS = 30 * 86_400
 # What a player may ask for. The other two protect the operator.
 OWN_LIMITS = frozenset(LimitName) - {LimitName.MAX_PAYOUT_AMOUNT, LimitName.WITHDRAWAL_COOLDOWN_SECONDS}

@@ -20,6 +20,7 @@ from shared.contracts.kinds import (
     REQUEST_KINDS,
     Kind,
 )
+from shared.contracts.limits import MAX_LIMIT_SECONDS
 from shared.errors import Undecodable
 from shared.money import MAX_AMOUNT_MINOR
 
@@ -168,3 +169,20 @@ def test_a_limit_is_named_by_its_name(kind: Kind) -> None:
             assert decode(encoded).reference_id == name
         else:
             assert wrong_fields(encoded) == ["reference_id"]
+
+
+@pytest.mark.parametrize(("seconds", "allowed"), [(0, True), (MAX_LIMIT_SECONDS, True), (MAX_LIMIT_SECONDS + 1, False)])
+def test_a_cooldown_is_no_longer_than_a_withdrawal_may_be_kept(seconds: int, allowed: bool) -> None:
+    asked = {
+        **BET,
+        "kind": "LIMIT_OVERRIDE",
+        "reference_id": "WITHDRAWAL_COOLDOWN_SECONDS",
+        "amount_minor": seconds,
+        "reason": "why",
+        "actor": "ann",
+    }
+    if allowed:
+        assert decode(json.dumps(asked).encode()).amount_minor == seconds
+    else:
+        with pytest.raises(Undecodable, match="amount_minor must be at most"):
+            decode(json.dumps(asked).encode())

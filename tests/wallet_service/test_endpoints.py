@@ -22,8 +22,9 @@ from tests.support import LANES, TOKEN, Database
 from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
 from tests.wallet_service.test_repository import take
 from wallet_service import endpoints
+from wallet_service.domain.limits import Rules
 from wallet_service.domain.needs import JournalRow, Placed
-from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals
+from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals, Standings
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -46,8 +47,8 @@ def settings(dsn: str) -> Settings:
 
 
 @asynccontextmanager
-async def serving(dsn: str) -> AsyncIterator[httpx2.AsyncClient]:
-    """The endpoints, and a client that shows the token."""
+async def serving(dsn: str, rules: Rules | None = None) -> AsyncIterator[httpx2.AsyncClient]:
+    """The endpoints, and a client that shows the token. The limits are the settings' unless others are given."""
     engine = databases.create_engine(dsn, application="test", schema=SCHEMA)
     app = FastAPI()
     problems.install(app)
@@ -55,6 +56,8 @@ async def serving(dsn: str) -> AsyncIterator[httpx2.AsyncClient]:
     app.include_router(endpoints.router(settings(dsn), reads))
     app.include_router(endpoints.proofs(settings(dsn), reads, Seals(engine), Audits(engine), keyring))
     app.include_router(endpoints.reconciliations(settings(dsn), Reconciliations(engine), Integrity(engine)))
+    rules = rules or settings(dsn).rules()
+    app.include_router(endpoints.limits(settings(dsn), rules, reads, Standings(engine, rules.windows), keyring))
     transport = httpx2.ASGITransport(app=app)
     headers = {"Authorization": f"Bearer {TOKEN}"}
     async with httpx2.AsyncClient(transport=transport, base_url="http://wallet", headers=headers) as client:
@@ -163,6 +166,11 @@ async def test_the_journal_is_what_consumers_heal_from(http: httpx2.AsyncClient,
         ("/lanes/0/journal?after=-1", "after"),
         (f"/lanes/0/journal?after={2**63}", "after"),
         ("/lanes/0/journal?limit=1001", "limit"),
+        ("/users/0/limits", "user_id"),
+        ("/users/42/limit-changes?limit=0", "limit"),
+        ("/users/42/metrics?days=0", "days"),
+        ("/users/42/metrics?days=91", "days"),
+        ("/held-payouts?limit=1001", "limit"),
     ],
 )
 async def test_what_is_wrong_is_named(gate: httpx2.AsyncClient, path: str, field: str) -> None:
@@ -179,6 +187,10 @@ PATHS = (
     "/reconciliations",
     "/reconciliations/6f1c2a34-0000-0000-0000-000000000000",
     "/integrity",
+    "/users/42/limits",
+    "/users/42/limit-changes",
+    "/users/42/metrics",
+    "/held-payouts",
 )
 
 

@@ -74,3 +74,16 @@ async def test_none_is_given_for_rows_that_were_altered(
     await as_administrator(database, "UPDATE wallet.transactions SET amount = amount + 1 WHERE position = 3")
     # Of any row under that checkpoint.
     problem(await http.get(f"/transactions/{rows[5].content.command_id}/receipt"), 500, "INTEGRITY_VIOLATION")
+
+
+async def test_a_dispute_stands_beside_what_is_proved(
+    http: httpx2.AsyncClient, rows: list[JournalRow], engine: AsyncEngine
+) -> None:
+    disputed = rows[3].content.command_id
+    (marked,) = await decide(engine, [command(Kind.DISPUTE, 0, reference_id=str(disputed))], LANES, CHAIN)
+    receipt = Receipt.model_validate_json((await http.get(f"/transactions/{disputed}/receipt")).content)
+    verify_receipt(receipt, SIGNING.public())
+    assert receipt.dispute is not None
+    assert (receipt.dispute.state, receipt.dispute.transaction_id) == ("open", marked.content.command_id)
+    other = await http.get(f"/transactions/{rows[4].content.command_id}/receipt")
+    assert Receipt.model_validate_json(other.content).dispute is None

@@ -22,6 +22,7 @@ from tests.support import LANES, Database, as_administrator, eventually
 from tests.wallet_service.support import CHAIN_KEYS, FAR_LIMITS, NOW, MemoryWallet, command
 from wallet_service import repository
 from wallet_service.domain.batch import Batch
+from wallet_service.domain.events import ReadRow
 from wallet_service.domain.limits import PlayerLimit, Totals
 from wallet_service.domain.needs import (
     AccountKey,
@@ -183,8 +184,8 @@ async def test_a_row_that_is_full_comes_back_as_it_was_written(engine: AsyncEngi
         currency="JPY",
     )
     (answer,) = await take(engine, [Placed(3, each)])
-    assert await reads.transaction(each.command_id) == answer.row
-    assert await reads.history(3, 2**63 - 1, None, 10) == [answer.row]
+    assert await reads.transaction(each.command_id) == ReadRow(answer.row)
+    assert await reads.history(3, 2**63 - 1, None, 10) == [ReadRow(answer.row)]
     assert answer.row.content.facts == '{"available_minor":0}'
 
 
@@ -443,10 +444,10 @@ class TestReads:
         others = [command(Kind.DEPOSIT, user_id=43) for _ in mine]
         await take(engine, [Placed(0, each) for pair in zip(mine, others, strict=True) for each in pair])
         page = await reads.history(0, 42, None, 2)
-        assert [row.content.amount_minor for row in page] == [5, 4]
-        rest = await reads.history(0, 42, page[-1].content.position, 10)
-        assert [row.content.amount_minor for row in rest] == [3, 2, 1]
-        assert await reads.history(0, 42, rest[-1].content.position, 10) == []
+        assert [each.row.content.amount_minor for each in page] == [5, 4]
+        rest = await reads.history(0, 42, page[-1].row.content.position, 10)
+        assert [each.row.content.amount_minor for each in rest] == [3, 2, 1]
+        assert await reads.history(0, 42, rest[-1].row.content.position, 10) == []
 
     async def test_a_lanes_journal_is_in_order_and_in_pages(self, engine: AsyncEngine, reads: Reads) -> None:
         await take(engine, [Placed(lane, command(Kind.DEPOSIT)) for lane in (0, 1) for _ in range(5)])
@@ -459,7 +460,7 @@ class TestReads:
         await take(engine, [Placed(3, each)])
         found = await reads.transaction(each.command_id)
         assert found is not None
-        assert (found.content.lane, found.content.command_id) == (3, each.command_id)
+        assert (found.row.content.lane, found.row.content.command_id) == (3, each.command_id)
         assert await reads.transaction(UUID(int=0)) is None
 
     async def test_the_marks_say_how_long_a_lane_has_been_idle(

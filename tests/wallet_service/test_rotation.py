@@ -42,7 +42,7 @@ async def test_both_keys_rotate_under_load(
         sent += 10
         rows = await reads.history(lane, USER, None, 1)
         checkpoints = await seals.after(lane, 0, 10_000)
-        return bool(rows and checkpoints) and (rows[0].content.key_id, checkpoints[-1].key_id) == (key, signing)
+        return bool(rows and checkpoints) and (rows[0].row.content.key_id, checkpoints[-1].key_id) == (key, signing)
 
     async with started(create_app(settings.model_copy(update=fields))):
         await eventually(lambda: signed_by("k1", "s1"))

@@ -1,6 +1,8 @@
 """A journal row as the rest of the platform sees it."""
 
-from typing import Any
+from datetime import datetime
+from typing import Any, NamedTuple
+from uuid import UUID
 
 import orjson
 
@@ -17,3 +19,32 @@ def event(row: JournalRow) -> dict[str, Any]:
     fields["command_id"] = str(row.content.command_id)
     fields["checksum"] = row.checksum.hex()
     return fields
+
+
+class Dispute(NamedTuple):
+    """A transaction's dispute, as `shared.contracts.readings.Dispute` has it: the row that opened or resolved it."""
+
+    state: str
+    transaction_id: UUID
+    reason: str | None
+    actor: str | None
+    since: datetime
+
+
+class ReadRow(NamedTuple):
+    """A journal row as it is read back, with its dispute, where there is or was one."""
+
+    row: JournalRow
+    dispute: Dispute | None = None
+
+
+def reading(read: ReadRow) -> dict[str, Any]:
+    """A row as `shared.contracts.readings.ReadTransaction` has it."""
+    return event(read.row) | {"dispute": disputed(read)}
+
+
+def disputed(read: ReadRow) -> dict[str, Any] | None:
+    """A row's dispute alone."""
+    if read.dispute is None:
+        return None
+    return read.dispute._asdict() | {"transaction_id": str(read.dispute.transaction_id)}

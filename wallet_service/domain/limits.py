@@ -5,7 +5,7 @@ which move by the minute. A limit's use is the difference of two totals of the a
 """
 
 from collections.abc import Mapping
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from enum import StrEnum
 from functools import lru_cache
 from typing import NamedTuple
@@ -78,12 +78,20 @@ class Windows(NamedTuple):
             day -= timedelta(days=day.weekday())
         elif window is Window.MONTH:
             day = day.replace(day=1)
-        # Where the clocks skip midnight, or have it twice, the day begins at the first moment with its date.
-        return datetime(day.year, day.month, day.day, tzinfo=self.zone).astimezone(now.tzinfo)
+        return self._midnight(day).astimezone(now.tzinfo)
+
+    def days(self, count: int, now: datetime) -> datetime:
+        """The moment at which the last so many days began, today being one of them."""
+        today = now.astimezone(self.zone).date()
+        return self._midnight(today - timedelta(days=count - 1)).astimezone(now.tzinfo)
 
     def period(self, now: datetime) -> datetime:
         """The start of the shortest stretch of time that no window divides. An account's totals are kept for each."""
         return _period(self, now)
+
+    def _midnight(self, day: date) -> datetime:
+        # Where the clocks skip midnight, or have it twice, the day begins at the first moment with its date.
+        return datetime(day.year, day.month, day.day, tzinfo=self.zone)
 
 
 # All commands of a batch are decided at one moment.

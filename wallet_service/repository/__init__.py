@@ -8,6 +8,7 @@ from wallet_service.repository.reconciliations import Reconciliations, lock_take
 from wallet_service.repository.reconciling import reconcile
 from wallet_service.repository.saving import Offsets, save
 from wallet_service.repository.sealing import SealMark, Seals, load_due, save_checkpoint
+from wallet_service.repository.standings import Standings
 
 __all__ = [
     "Audits",
@@ -18,6 +19,7 @@ __all__ = [
     "Reconciliations",
     "SealMark",
     "Seals",
+    "Standings",
     "audited_balances",
     "audited_rows",
     "load",

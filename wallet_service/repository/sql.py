@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from sqlalchemy import Row, TextClause, bindparam, text
+from sqlalchemy import TextClause, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, BYTEA, SMALLINT, TIMESTAMP
 from sqlalchemy.dialects.postgresql import TEXT as PG_TEXT
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
@@ -34,7 +34,7 @@ MOVED_CASH, MOVED_RESERVED = (
 )
 
 
-def journal_row(row: Row[Any]) -> JournalRow:
+def journal_row(row: Sequence[Any]) -> JournalRow:
     """A row that was selected as ROW."""
     values = tuple(row)
     return JournalRow(ChainedRow._make(values[:-1]), values[-1])
