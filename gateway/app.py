@@ -10,8 +10,21 @@ from fastapi import FastAPI
 from gateway import handlers
 from gateway.domain.callers import Caller, caller_of
 from gateway.domain.ports import WalletLink
-from gateway.endpoints import API, audits, pages, players, receipts, reconciliations, reports, transactions
+from gateway.endpoints import (
+    API,
+    audits,
+    corrections,
+    limit_changes,
+    limits,
+    pages,
+    players,
+    receipts,
+    reconciliations,
+    reports,
+    transactions,
+)
 from gateway.endpoints.door import Door
+from gateway.endpoints.limit_changes import Changes
 from gateway.endpoints.rates import Rates
 from gateway.endpoints.transactions import Postings
 from gateway.handlers.link import KafkaWalletLink
@@ -98,6 +111,7 @@ def assembled(
     rates = Rates(settings)
     door = Door(verifier, rates)
     postings = Postings(settings, link, rates, clock.utc_now)
+    changes = Changes(postings, clock.utc_now)
     app = service.application(
         SERVICE,
         settings,
@@ -107,7 +121,13 @@ def assembled(
         routers=(
             transactions.router(settings, door, postings, link, reads),
             receipts.router(door, link, reads),
+            corrections.router(door, postings, reads, clock.utc_now),
+            corrections.disputes(door, postings, reads, clock.utc_now),
             players.router(door, rates, reads),
+            limits.router(door, rates, reads),
+            limits.play(door, rates, reads, clock.utc_now),
+            limit_changes.overrides(door, changes),
+            limit_changes.requests(door, changes),
             audits.router(door, rates, reads),
             reconciliations.router(settings, door, reads, clock.utc_now),
             reports.router(door, reads),

@@ -12,8 +12,9 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from gateway.domain.views import Balance
 from shared import logs
 from shared.contracts.checkpoints import Receipt
-from shared.contracts.events import LedgerEvent
+from shared.contracts.commands import Command
 from shared.contracts.integrity import AskedPeriod, LedgerState, Reconciliation, ReconciliationSummary
+from shared.contracts.readings import Check, HeldPayout, LimitReading, PlayerMetrics, ReadTransaction
 from shared.errors import NotFound, NotSealedYet, RateLimited, ServiceUnavailable
 
 log = logs.get(__name__)
@@ -42,8 +43,12 @@ _WALLET = TypeAdapter(_Wallet)
 _PAST = TypeAdapter(PastWallet)
 _REPORT = TypeAdapter(DailyReport)
 _OBJECT = TypeAdapter(dict[str, Any])
-_ROW = TypeAdapter(LedgerEvent)
-_ROWS = TypeAdapter(list[LedgerEvent])
+_ROW = TypeAdapter(ReadTransaction)
+_ROWS = TypeAdapter(list[ReadTransaction])
+_LIMITS = TypeAdapter(list[LimitReading])
+_METRICS = TypeAdapter(PlayerMetrics)
+_CHECK = TypeAdapter(Check)
+_HELD_PAYOUTS = TypeAdapter(list[HeldPayout])
 _RECEIPT = TypeAdapter(Receipt)
 _RECONCILIATION = TypeAdapter(Reconciliation)
 _RECONCILIATIONS = TypeAdapter(list[ReconciliationSummary])
@@ -75,13 +80,31 @@ class Reads:
         """A player's balances beside its rows, in minor units. Raises NotFound."""
         return _decoded(_OBJECT, await _get(self._wallet, f"/users/{user_id}/balance-audit"))
 
-    async def history(self, user_id: int, *, limit: int, before: int | None) -> Sequence[LedgerEvent]:
+    async def history(self, user_id: int, *, limit: int, before: int | None) -> Sequence[ReadTransaction]:
         """At most `limit` of a player's rows below a position, the newest first."""
-        query = {"limit": limit} if before is None else {"limit": limit, "before": before}
-        body = await _get(self._wallet, f"/users/{user_id}/transactions", query)
-        return _decoded(_ROWS, body)
+        return _decoded(_ROWS, await _get(self._wallet, f"/users/{user_id}/transactions", _page(limit, before)))
 
-    async def transaction(self, command_id: UUID) -> LedgerEvent | None:
+    async def limits(self, user_id: int) -> Sequence[LimitReading]:
+        """A player's limits, by currency."""
+        return _decoded(_LIMITS, await _get(self._wallet, f"/users/{user_id}/limits"))
+
+    async def limit_changes(self, user_id: int, *, limit: int, before: int | None) -> Sequence[ReadTransaction]:
+        """At most `limit` of the rows below a position that changed a player's limits, the newest first."""
+        return _decoded(_ROWS, await _get(self._wallet, f"/users/{user_id}/limit-changes", _page(limit, before)))
+
+    async def player_metrics(self, user_id: int, days: int) -> PlayerMetrics:
+        """What a player did in its last days."""
+        return _decoded(_METRICS, await _get(self._wallet, f"/users/{user_id}/metrics", {"days": days}))
+
+    async def check(self, command: Command) -> Check:
+        """What the decision on a command would be now. Nothing comes of it."""
+        return _decoded(_CHECK, await _post(self._wallet, "/limit-checks", command))
+
+    async def held_payouts(self, limit: int) -> Sequence[HeldPayout]:
+        """At most so many payouts that wait for their release, the oldest first."""
+        return _decoded(_HELD_PAYOUTS, await _get(self._wallet, "/held-payouts", {"limit": limit}))
+
+    async def transaction(self, command_id: UUID) -> ReadTransaction | None:
         """The row that decided a command, or None where there is none."""
         try:
             body = await _get(self._wallet, f"/transactions/{command_id}")
@@ -117,6 +140,10 @@ class Reads:
     async def daily_report(self, day: date) -> DailyReport:
         """The figures of one UTC day, as the metrics service says them."""
         return _decoded(_REPORT, await _get(self._metrics, f"/reports/daily/{day.isoformat()}"))
+
+
+def _page(limit: int, before: int | None) -> dict[str, int]:
+    return {"limit": limit} if before is None else {"limit": limit, "before": before}
 
 
 async def _get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str] | None = None) -> bytes:

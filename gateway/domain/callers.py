@@ -3,10 +3,10 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
-from uuid import UUID, uuid5
+from uuid import UUID, uuid4, uuid5
 
 from shared.contracts.fields import MAX_INT64, MAX_TEXT
-from shared.contracts.kinds import GAME_KINDS, Kind
+from shared.contracts.kinds import DISPUTE_KINDS, GAME_KINDS, OVERRIDE_KINDS, REQUEST_KINDS, Kind
 from shared.errors import Forbidden, Unauthenticated
 from shared.tokens import Claims, Role
 
@@ -28,25 +28,56 @@ class Scope(StrEnum):
     AUDIT_BALANCES = "balances:audit"
     READ_INTEGRITY = "integrity:read"
     RECONCILE = "reconciliations"
+    READ_LIMITS = "limits:read"
+    READ_OWN_LIMITS = "limits:read:own"
+    WRITE_LIMITS = "limits:write"
+    REQUEST_LIMITS = "limits:request"
+    REQUEST_OWN_LIMITS = "limits:request:own"
+    CHECK_LIMITS = "limits:check"
+    CHECK_OWN_LIMITS = "limits:check:own"
+    CORRECT = "transactions:correct"
+    DISPUTE = "transactions:dispute"
 
 
-_STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS})
+_STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE})
 _AUDITORS = frozenset({Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.RECONCILE})
+_ITSELF = frozenset(
+    {
+        *(Scope.READ_OWN_WALLET, Scope.READ_OWN_TRANSACTIONS),
+        *(Scope.READ_OWN_LIMITS, Scope.REQUEST_OWN_LIMITS, Scope.CHECK_OWN_LIMITS),
+    }
+)
 
 SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
-    Role.PLAYER: frozenset({Scope.READ_OWN_WALLET, Scope.READ_OWN_TRANSACTIONS}),
+    Role.PLAYER: _ITSELF,
     Role.GAME_SERVER: frozenset({Scope.WRITE_GAME, Scope.READ_WALLET}),
-    Role.SUPPORT: _STAFF | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY},
-    Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS},
-    Role.COMPLIANCE: _STAFF | _AUDITORS,
-    Role.FINANCE: _STAFF | _AUDITORS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS},
-    Role.ADMIN: _STAFF | _AUDITORS | {Scope.WRITE_GAME, Scope.WRITE_FUNDS, Scope.READ_FRAUD, Scope.READ_REPORTS},
+    Role.SUPPORT: _STAFF
+    | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.REQUEST_LIMITS, Scope.CHECK_LIMITS},
+    Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
+    Role.COMPLIANCE: _STAFF | _AUDITORS | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS},
+    Role.FINANCE: _STAFF | _AUDITORS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.CORRECT},
+    Role.ADMIN: frozenset(Scope) - _ITSELF,
 }
 
 _OWN: Mapping[Scope, Scope] = {
     Scope.READ_WALLET: Scope.READ_OWN_WALLET,
     Scope.READ_TRANSACTIONS: Scope.READ_OWN_TRANSACTIONS,
+    Scope.READ_LIMITS: Scope.READ_OWN_LIMITS,
+    Scope.REQUEST_LIMITS: Scope.REQUEST_OWN_LIMITS,
+    Scope.CHECK_LIMITS: Scope.CHECK_OWN_LIMITS,
 }
+
+# What is not here moves funds.
+_POSTED_WITH: Mapping[str, Scope] = {
+    **dict.fromkeys(GAME_KINDS, Scope.WRITE_GAME),
+    **dict.fromkeys(OVERRIDE_KINDS, Scope.WRITE_LIMITS),
+    **dict.fromkeys(REQUEST_KINDS, Scope.REQUEST_LIMITS),
+    **dict.fromkeys(DISPUTE_KINDS, Scope.DISPUTE),
+    Kind.REVERSAL: Scope.CORRECT,
+    Kind.PAYOUT_RELEASE: Scope.CORRECT,
+}
+# Of what is decided within limits, what a player does by itself.
+_CHECKED_ALONE = frozenset({Kind.DEPOSIT, Kind.GAME_BET})
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +90,12 @@ class Caller:
     scopes: frozenset[Scope]
     user_id: int | None
 
-    def command_id(self, key: str) -> UUID:
-        """The id of the command that this client's idempotency key stands for, at any instance of the gateway."""
-        return uuid5(self.namespace, key)
+    def command_id(self, key: str | None) -> UUID:
+        """The id of the command that this client's idempotency key stands for, at any instance of the gateway.
+
+        Without a key: one that no other command has.
+        """
+        return uuid4() if key is None else uuid5(self.namespace, key)
 
     def require(self, *any_of: Scope) -> None:
         """Raises Forbidden without one of these scopes."""
@@ -78,11 +112,22 @@ class Caller:
 
     def require_reading_transactions(self) -> None:
         """Raises Forbidden where this caller may look at no transaction at all."""
-        self.require(Scope.READ_TRANSACTIONS, Scope.READ_OWN_TRANSACTIONS, Scope.WRITE_GAME, Scope.WRITE_FUNDS)
+        if self.scopes.isdisjoint(_POSTED_WITH.values()):
+            self.require(Scope.READ_TRANSACTIONS, Scope.READ_OWN_TRANSACTIONS, Scope.WRITE_FUNDS)
 
     def require_posting(self, kind: Kind) -> None:
         """Raises Forbidden where this caller may not post transactions of this kind."""
         self.require(scope_to_post(kind))
+
+    def require_checking(self, kind: Kind, user_id: int) -> None:
+        """Raises Forbidden where this caller may not ask what would become of such a transaction.
+
+        Who may post it may, and support; of a deposit and a bet also the player itself.
+        """
+        if self.scopes.isdisjoint({scope_to_post(kind), Scope.CHECK_LIMITS}):
+            if kind not in _CHECKED_ALONE:
+                self.require(scope_to_post(kind))
+            self.require_about(Scope.CHECK_LIMITS, user_id)
 
     def require_seeing(self, kind: Kind | str, user_id: int) -> None:
         """Raises Forbidden where this caller may not look at a transaction.
@@ -95,7 +140,7 @@ class Caller:
 
 def scope_to_post(kind: Kind | str) -> Scope:
     """The scope that posting a transaction of this kind needs."""
-    return Scope.WRITE_GAME if kind in GAME_KINDS else Scope.WRITE_FUNDS
+    return _POSTED_WITH.get(kind, Scope.WRITE_FUNDS)
 
 
 def caller_of(claims: Claims) -> Caller:

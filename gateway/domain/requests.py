@@ -6,14 +6,25 @@ from datetime import datetime
 from typing import Annotated, Any, TypeVar
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, ValidationInfo, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    WithJsonSchema,
+    field_validator,
+)
 
 from gateway.domain.callers import Caller
 from shared import money
 from shared.contracts.commands import Command, field_errors
 from shared.contracts.fields import Currency, Moment, Provider, Text, UserId
 from shared.contracts.integrity import Period
-from shared.contracts.kinds import GAME_KINDS, NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.contracts.kinds import GAME_KINDS, MOVES_NOTHING, NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.contracts.limits import MAX_LIMIT_SECONDS, OWN_LIMITS, LimitName
 from shared.errors import FieldError, InvalidInput, TooLarge
 
 M = TypeVar("M", bound=BaseModel)
@@ -39,6 +50,16 @@ IdempotencyKey = Annotated[
 _NEEDED_BY = {"provider": NEEDS_PROVIDER, "reference_id": NEEDS_REFERENCE, "reason": NEEDS_REASON}
 
 
+# What is posted as it stands. What changes limits, and what corrects, is asked for in words of its own.
+POSTED_HERE = tuple(kind for kind in Kind if kind not in MOVES_NOTHING | {Kind.REVERSAL, Kind.PAYOUT_RELEASE})
+
+
+def _posted_here(kind: Kind) -> Kind:
+    if kind not in POSTED_HERE:
+        raise ValueError(f"must be one of {', '.join(POSTED_HERE)}; {kind} has an endpoint of its own")
+    return kind
+
+
 class TransactionRequest(BaseModel):
     """One transaction to be posted.
 
@@ -50,7 +71,7 @@ class TransactionRequest(BaseModel):
     # `type` stands first: what other fields need depends on it. The amount's decimals depend on the currency.
     model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
 
-    type: Kind
+    type: Annotated[Kind, AfterValidator(_posted_here), WithJsonSchema({"type": "string", "enum": list(POSTED_HERE)})]
     user_id: UserId
     currency: Currency
     amount: str = Field(description="A decimal string with at most the currency's decimals.", examples=["10.00"])
@@ -95,6 +116,79 @@ class BatchRequest(BaseModel):
     transactions: list[BatchElement] = Field(min_length=1, max_length=MAX_BATCH)
 
 
+def _is_a_limit(amount: str, info: ValidationInfo) -> str:
+    if "currency" in info.data:
+        money.to_minor(amount, info.data["currency"], zero=True)
+    return amount
+
+
+def _own(name: LimitName) -> LimitName:
+    if name not in OWN_LIMITS:
+        raise ValueError(f"must be one of {', '.join(sorted(OWN_LIMITS))}")
+    return name
+
+
+LimitAmount = Annotated[
+    str,
+    AfterValidator(_is_a_limit),
+    Field(
+        description="A decimal string with at most the currency's decimals; zero allows nothing.", examples=["800.00"]
+    ),
+]
+OwnLimit = Annotated[LimitName, AfterValidator(_own), WithJsonSchema({"type": "string", "enum": sorted(OWN_LIMITS)})]
+
+
+class _Body(BaseModel):
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid")
+
+
+class OverrideRequest(_Body):
+    """A limit of one player's own in the place of the operator's: an `amount`, or `seconds` for a cooldown.
+
+    Zero allows nothing; of a cooldown, it lets withdrawals through at once.
+    """
+
+    currency: Currency
+    amount: LimitAmount | None = None
+    seconds: int | None = Field(default=None, ge=0, le=MAX_LIMIT_SECONDS)
+    reason: Text
+
+
+class OverrideRemoval(_Body):
+    """Why the operator's limit holds again."""
+
+    currency: Currency
+    reason: Text
+
+
+class OwnLimitRequest(_Body):
+    """A limit that a player sets itself. The first, or a lower one, holds at once; a raise waits to be confirmed."""
+
+    name: OwnLimit
+    currency: Currency
+    amount: LimitAmount
+
+
+class RaiseConfirmation(_Body):
+    """The raise that has waited, by its value."""
+
+    currency: Currency
+    amount: LimitAmount
+
+
+class CorrectionRequest(_Body):
+    """What is corrected of a transaction, and why. Without an `amount`: all of it."""
+
+    amount: str | None = Field(default=None, description="A decimal string, in the transaction's currency.")
+    reason: Text
+
+
+class DisputeRequest(_Body):
+    """Why a transaction is disputed, or its dispute resolved."""
+
+    reason: Text
+
+
 def read_transaction(body: bytes) -> TransactionRequest:
     """A transaction from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
     return _read(TransactionRequest, body)
@@ -127,6 +221,36 @@ def read_reconciliation(body: bytes, now: datetime) -> ReconciliationRequest:
     return period
 
 
+def read_override(body: bytes) -> OverrideRequest:
+    """An override from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
+    return _read(OverrideRequest, body)
+
+
+def read_override_removal(body: bytes) -> OverrideRemoval:
+    """An override's end. Raises as `read_override`."""
+    return _read(OverrideRemoval, body)
+
+
+def read_own_limit(body: bytes) -> OwnLimitRequest:
+    """A player's own limit. Raises as `read_override`."""
+    return _read(OwnLimitRequest, body)
+
+
+def read_confirmation(body: bytes) -> RaiseConfirmation:
+    """A raise's confirmation. Raises as `read_override`."""
+    return _read(RaiseConfirmation, body)
+
+
+def read_correction(body: bytes) -> CorrectionRequest:
+    """A reversal or release. Raises as `read_override`."""
+    return _read(CorrectionRequest, body)
+
+
+def read_dispute(body: bytes) -> DisputeRequest:
+    """A dispute, or its end. Raises as `read_override`."""
+    return _read(DisputeRequest, body)
+
+
 def _read(model: type[M], body: bytes) -> M:
     if len(body) > MAX_TRANSACTION_BYTES:
         raise TooLarge(f"what is asked for must be at most {MAX_TRANSACTION_BYTES} bytes")
@@ -147,7 +271,7 @@ def check_key(key: str) -> str:
 
 
 def command_of(
-    request: TransactionRequest, caller: Caller, key: str, *, now: datetime, bets_expire_at: datetime
+    request: TransactionRequest, caller: Caller, key: str | None, *, now: datetime, bets_expire_at: datetime | None
 ) -> Command:
     """The command that a request becomes. A game's commands carry no actor: their client is a machine."""
     expires_at = request.expires_at

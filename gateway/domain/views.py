@@ -14,15 +14,18 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.domain.limits import LimitChange
 from shared import clock
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.fields import MAX_INT64
-from shared.contracts.kinds import Kind
+from shared.contracts.kinds import MOVES_NOTHING, Account, Kind, Status
+from shared.contracts.readings import Dispute, DisputeStatus
 from shared.errors import FieldError, InvalidInput
 from shared.money import to_decimal
 
 PENDING = "pending"
+DISPUTED = "disputed"
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +41,22 @@ class _View(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
+class DisputeView(_View):
+    """A dispute, by the transaction that opened or resolved it."""
+
+    state: DisputeStatus
+    reason: str | None
+    actor: str | None
+    since: datetime
+    transaction_id: UUID
+
+
 class TransactionView(_View):
     """A transaction. `amount` is what moved; on a refused one, what was asked, and nothing moved.
 
-    A posted rollback with a `reason` found nothing to take back, and moved `0.00`.
+    A posted rollback with a `reason` found nothing to take back, and moved `0.00`, as did what changes a limit or a
+    dispute. What `held` says was credited to reserved, and waits there for its release. `dispute` is there when the
+    transaction is read back after it was disputed; the answer to a posting stays what it was.
     """
 
     id: UUID
@@ -49,12 +64,14 @@ class TransactionView(_View):
     type: Kind | str
     amount: str
     currency: str
-    status: str = Field(description="posted, refused or pending")
+    status: str = Field(description="posted or refused; disputed while its dispute is open")
     reason: str | None
     reference_id: str | None
     round_id: str | None
     provider: str | None
     stated_reason: str | None
+    held: bool
+    dispute: DisputeView | None
     lane: int
     position: int = Field(description="With the lane: the place in the journal.")
     checksum: str
@@ -134,22 +151,26 @@ class Problem(BaseModel):
     errors: list[dict[str, str]] | None = Field(default=None, description="Of wrong input: each field and its bounds.")
     transaction: TransactionView | None = Field(default=None, description="Of a refused transaction.")
     wallet: WalletView | None = Field(default=None, description="Of a refused transaction.")
+    limit_change: LimitChange | None = Field(default=None, description="Of a refused change of a limit.")
 
 
-def transaction(event: LedgerEvent) -> dict[str, Any]:
-    """A journal row as a TransactionView."""
+def transaction(event: LedgerEvent, marked: Dispute | None = None) -> dict[str, Any]:
+    """A journal row as a TransactionView, with its dispute where it is read back."""
+    disputed = marked is not None and marked.state is DisputeStatus.OPEN
     return {
         "id": str(event.command_id),
         "user_id": event.user_id,
         "type": str(event.kind),
-        "amount": to_decimal(event.amount_minor, event.currency),
+        "amount": to_decimal(_amount_minor(event), event.currency),
         "currency": event.currency,
-        "status": event.status.value,
+        "status": DISPUTED if disputed else event.status.value,
         "reason": event.reason,
         "reference_id": event.reference_id,
         "round_id": event.round_id,
         "provider": event.provider,
         "stated_reason": event.stated_reason,
+        "held": event.kind == Kind.GAME_PAYOUT and event.credit == Account.RESERVED,
+        "dispute": None if marked is None else dispute(marked),
         "lane": event.lane,
         "position": event.position,
         "checksum": event.checksum,
@@ -157,10 +178,23 @@ def transaction(event: LedgerEvent) -> dict[str, Any]:
     }
 
 
-def decision(event: LedgerEvent) -> dict[str, Any]:
-    """A journal row as a DecisionView."""
+def _amount_minor(event: LedgerEvent) -> int:
+    # A reversal that was refused has no accounts, so what was asked for is among its facts.
+    asked = (event.facts or {}).get("asked_minor")
+    if event.kind == Kind.REVERSAL and event.status is Status.REFUSED and isinstance(asked, int):
+        return asked
+    return event.amount_minor
+
+
+def dispute(found: Dispute) -> dict[str, Any]:
+    """A dispute as a DisputeView."""
+    return found.model_dump(mode="json") | {"since": clock.to_text(found.since)}
+
+
+def decision(event: LedgerEvent, marked: Dispute | None = None) -> dict[str, Any]:
+    """A journal row as a DecisionView, with its dispute where it is read back."""
     balance = Balance(event.currency, event.cash_minor, event.reserved_minor)
-    return {"transaction": transaction(event), "wallet": wallet(event.user_id, [balance])}
+    return {"transaction": transaction(event, marked), "wallet": wallet(event.user_id, [balance])}
 
 
 def pending(command: Command) -> dict[str, Any]:
@@ -170,7 +204,8 @@ def pending(command: Command) -> dict[str, Any]:
             "id": str(command.command_id),
             "user_id": command.user_id,
             "type": command.kind.value,
-            "amount": to_decimal(command.amount_minor, command.currency),
+            # The amount of what changes a limit is the limit's, and moves nothing.
+            "amount": to_decimal(0 if command.kind in MOVES_NOTHING else command.amount_minor, command.currency),
             "currency": command.currency,
             "status": PENDING,
             "reference_id": command.reference_id,
@@ -197,22 +232,23 @@ def wallet(user_id: int, balances: Sequence[Balance]) -> dict[str, Any]:
 
 def audit(found: Mapping[str, Any]) -> dict[str, Any]:
     """A balance audit, with its accounts' amounts as decimal strings."""
-    accounts = [_in_decimals(account, account["currency"]) for account in found["accounts"]]
+    accounts = [in_decimals(account, account["currency"]) for account in found["accounts"]]
     return {**found, "accounts": accounts}
 
 
 def figures(currencies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Figures by currency, with every `…_minor` in them as a decimal string under its name without that ending."""
-    return {currency: _in_decimals(found, currency) for currency, found in currencies.items()}
+    return {currency: in_decimals(found, currency) for currency, found in currencies.items()}
 
 
-def _in_decimals(value: Any, currency: str) -> Any:
+def in_decimals(value: Any, currency: str) -> Any:
+    """A value with every `…_minor` in it, null or not, as a decimal string under its name without that ending."""
     if not isinstance(value, Mapping):
         return value
     return {
         name.removesuffix("_minor"): to_decimal(inner, currency)
-        if name.endswith("_minor")
-        else _in_decimals(inner, currency)
+        if name.endswith("_minor") and inner is not None
+        else in_decimals(inner, currency)
         for name, inner in value.items()
     }
 

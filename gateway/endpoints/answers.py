@@ -1,6 +1,6 @@
 """Decisions, refusals and errors as HTTP answers: by themselves, or as one result of a batch."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -13,12 +13,16 @@ from gateway.domain.refusals import explain
 from gateway.endpoints import API
 from shared import problems
 from shared.contracts.commands import Command
+from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Status
 from shared.contracts.replies import Reply
 from shared.errors import CommandIdReused, LangSenseError
 
 PENDING_RETRY_AFTER_S = 1
 REPLAYED = "Idempotency-Replayed"
+
+# What is answered to a decision, made from its row alone.
+View = Callable[[LedgerEvent], dict[str, Any]]
 
 
 class Json(Response):
@@ -53,17 +57,23 @@ class Answer:
         return members
 
 
-def of_reply(command: Command, reply: Reply | None) -> Answer:
-    """The answer to a command: its decision, or that there is none yet."""
+def of_reply(
+    command: Command,
+    reply: Reply | None,
+    *,
+    view: View = views.decision,
+    posted: HTTPStatus = HTTPStatus.CREATED,
+) -> Answer:
+    """The answer to a command: its decision, as `view` makes it of the row; or that there is none yet."""
     if reply is None:
         return of_pending(command)
     headers = {REPLAYED: "true"} if reply.replayed else {}
     event = reply.transaction
     if event is None:
         return _of_rejection(reply)
-    decision = views.decision(event)
+    decision = view(event)
     if event.status is Status.POSTED:
-        return Answer(HTTPStatus.CREATED, decision, headers)
+        return Answer(posted, decision, headers)
     code = str(event.reason)
     return Answer(
         HTTPStatus.UNPROCESSABLE_ENTITY,

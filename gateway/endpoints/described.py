@@ -7,11 +7,32 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.domain.requests import BatchRequest, ReconciliationRequest, TransactionRequest
+from gateway.domain.requests import (
+    BatchRequest,
+    CorrectionRequest,
+    DisputeRequest,
+    OverrideRemoval,
+    OverrideRequest,
+    OwnLimitRequest,
+    RaiseConfirmation,
+    ReconciliationRequest,
+    TransactionRequest,
+)
 from gateway.domain.views import Problem
 
 _REF = "#/components/schemas/{model}"
-_BY_HAND: tuple[type[BaseModel], ...] = (TransactionRequest, BatchRequest, ReconciliationRequest, Problem)
+_BY_HAND: tuple[type[BaseModel], ...] = (
+    TransactionRequest,
+    BatchRequest,
+    OverrideRequest,
+    OverrideRemoval,
+    OwnLimitRequest,
+    RaiseConfirmation,
+    CorrectionRequest,
+    DisputeRequest,
+    ReconciliationRequest,
+    Problem,
+)
 _MEANINGS = {
     400: "The Idempotency-Key header is missing",
     401: "No valid token",
@@ -25,7 +46,11 @@ _MEANINGS = {
 }
 
 
-def problem_answers(*statuses: int) -> dict[int | str, dict[str, Any]]:
+# What a route may answer, by status.
+Answers = dict[int | str, dict[str, Any]]
+
+
+def problem_answers(*statuses: int) -> Answers:
     """The problem answers of a route: those that every route has, and these."""
     schema = {"$ref": _REF.format(model=Problem.__name__)}
     content = {"application/problem+json": {"schema": schema}}
@@ -67,6 +92,8 @@ IDEMPOTENCY_KEY = header(
     required=True,
 )
 PREFER = header("Prefer", "`wait=N`: wait at most N seconds for the outcome. `respond-async`: do not wait.")
+OPTIONAL_IDEMPOTENCY_KEY = {**IDEMPOTENCY_KEY, "required": False}
+PREFER = header("Prefer", "`wait=N`: wait at most N seconds for the decision. `respond-async`: do not wait.")
 
 
 def document(app: FastAPI) -> dict[str, Any]:

@@ -33,6 +33,12 @@ def require_json(request: Request) -> None:
         raise InvalidInput([FieldError("Content-Type", "must be application/json")])
 
 
+async def json_body(request: Request) -> bytes:
+    """The body. Raises InvalidInput where it says that it is something other than JSON."""
+    require_json(request)
+    return await request.body()
+
+
 def idempotency_key(request: Request) -> str:
     """The key, bare or as a quoted string. Raises IdempotencyKeyMissing, or InvalidInput for what is no key."""
     given = request.headers.getlist("idempotency-key")
@@ -42,6 +48,11 @@ def idempotency_key(request: Request) -> str:
         raise InvalidInput([FieldError("Idempotency-Key", "must be there once")])
     quoted = _QUOTED.fullmatch(given[0])
     return check_key(_ESCAPED.sub(r"\1", quoted[1]) if quoted else given[0])
+
+
+def optional_idempotency_key(request: Request) -> str | None:
+    """The key, where there is one. Raises InvalidInput for what is no key."""
+    return idempotency_key(request) if "idempotency-key" in request.headers else None
 
 
 def patience(request: Request, settings: Settings) -> Patience:

@@ -79,6 +79,7 @@ def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
         page = rows[:limit]
         next_cursor = views.cursor_of(page[-1].position) if len(rows) > limit else None
         body = {"transactions": [views.transaction(row) for row in page], "next_cursor": next_cursor}
+        body = {"transactions": [views.transaction(row, row.dispute) for row in page], "next_cursor": next_cursor}
         return Json(body, headers=next_page(request, limit, next_cursor))
 
     @api.get(

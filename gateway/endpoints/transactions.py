@@ -2,11 +2,13 @@
 
 import asyncio
 from datetime import datetime, timedelta
+from http import HTTPStatus
 from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Request, Response
 
+from gateway.domain import views
 from gateway.domain.callers import Caller, Scope
 from gateway.domain.ports import Asked, WalletLink
 from gateway.domain.requests import (
@@ -17,9 +19,9 @@ from gateway.domain.requests import (
     read_element,
     read_transaction,
 )
-from gateway.domain.views import BatchView, DecisionView, PendingView, decision
+from gateway.domain.views import BatchView, DecisionView, PendingView
 from gateway.endpoints import API, answers, described, headers
-from gateway.endpoints.answers import Answer, Json
+from gateway.endpoints.answers import Answer, Json, View
 from gateway.endpoints.door import Door
 from gateway.endpoints.headers import Patience
 from gateway.endpoints.rates import Rates
@@ -66,15 +68,32 @@ class Postings:
         ends_at = asyncio.get_running_loop().time() + patience.wait_s
         return await asyncio.gather(*(_answer(found, ends_at) for found in sent))
 
+    async def decided(
+        self,
+        request: Request,
+        command: Command,
+        *,
+        view: View = views.decision,
+        posted: HTTPStatus = HTTPStatus.CREATED,
+    ) -> Response:
+        """Send a command that an endpoint made, and answer its decision, or that there is none yet."""
+        await self._rates.player(request, command.user_id)
+        patience = headers.patience(request, self._settings)
+        asked = await self._send(request, command)
+        answer = answers.of_reply(command, await asked.reply(patience.wait_s), view=view, posted=posted)
+        return answer.response(patience.headers())
+
     async def _ask(
         self, request: Request, caller: Caller, key: str, transaction: TransactionRequest, bets_expire_at: datetime
     ) -> tuple[Command, Asked]:
         caller.require_posting(transaction.type)
         command = command_of(transaction, caller, key, now=self._clock(), bets_expire_at=bets_expire_at)
-        asked = await self._link.ask(
+        return command, await self._send(request, command)
+
+    async def _send(self, request: Request, command: Command) -> Asked:
+        return await self._link.ask(
             command, request_id=request_id_of(request), traceparent=headers.traceparent(request)
         )
-        return command, asked
 
     def _bets_expire_at(self, patience: Patience) -> datetime:
         # Who does not wait looks later; the bet is good for as long as a patient caller's.
@@ -134,7 +153,7 @@ def router(settings: Settings, door: Door, postings: Postings, link: WalletLink,
         event = await reads.transaction(transaction_id)
         if event is not None:
             caller.require_seeing(event.kind, event.user_id)
-            return Json(decision(event))
+            return Json(views.decision(event, event.dispute))
         command = link.pending(transaction_id)
         if command is None:
             raise NotFound(f"there is no transaction {transaction_id}")

@@ -18,9 +18,19 @@ from gateway.repository import Reads
 from gateway.settings import Settings
 from shared import tokens
 from shared.contracts.checkpoints import Receipt
-from shared.contracts.commands import Command
+from shared.contracts.commands import Command, decode
 from shared.contracts.events import LedgerEvent
-from shared.contracts.kinds import ENTRIES, Account, Kind, Reason, Status
+from shared.contracts.kinds import ENTRIES, LIMIT_KINDS, MOVES_NOTHING, NO_ENTRY, Account, Kind, Reason, Status
+from shared.contracts.limits import LimitName
+from shared.contracts.readings import (
+    Check,
+    CurrencyMetrics,
+    Dispute,
+    HeldPayout,
+    LimitReading,
+    LimitUse,
+    PlayerMetrics,
+)
 from shared.contracts.replies import Outcome, Reply
 from shared.errors import CommandIdReused, LangSenseError
 from shared.lanes import lane_of
@@ -145,6 +155,13 @@ class FakeWallet:
     # How often a reconciliation is looked at until it is finished; None: there is no answer any more.
     looks: int | None = 1
     too_many: bool = False
+    # What is said of a kind instead of a decision of its own, and what is answered to reads of limits and play.
+    refusals: dict[Kind, tuple[Reason, dict[str, Any]]] = field(default_factory=dict)
+    disputes: dict[UUID, Dispute] = field(default_factory=dict)
+    limits: list[LimitReading] = field(default_factory=list)
+    held: list[HeldPayout] = field(default_factory=list)
+    check: Check | None = None
+    checked: list[Command] = field(default_factory=list)
 
     async def ask(self, command: Command, *, request_id: str, traceparent: str | None = None) -> FakeAsked:
         if self.away is not None:
@@ -169,7 +186,9 @@ class FakeWallet:
             row = self.rows[command.command_id] = self._row(command)
             return Reply(command_id=command.command_id, outcome=Outcome.DECIDED, transaction=row)
         for name in _COMPARED:
-            if getattr(command, name) != getattr(existing, name):
+            # The amount of what moves nothing is kept among the facts.
+            then = (existing.facts or {}).get("asked_minor") if name == "amount_minor" else None
+            if getattr(command, name) != (getattr(existing, name) if then is None else then):
                 error = CommandIdReused(name)
                 return Reply(
                     command_id=command.command_id, outcome=Outcome.REJECTED, code=error.code, detail=str(error)
@@ -183,12 +202,16 @@ class FakeWallet:
         reason: Reason | None = None
         facts: dict[str, Any] | None = None
         amount = command.amount_minor
-        if command.kind is Kind.BET_ROLLBACK:
+        if command.kind in self.refusals:
+            reason, facts = self.refusals[command.kind]
+        elif command.kind in MOVES_NOTHING:
+            facts, amount = {"before": 50_000, "after": amount, "after_override": amount, "asked_minor": amount}, 0
+        elif command.kind is Kind.BET_ROLLBACK:
             reason, amount = Reason.ORIGINAL_NOT_SEEN, 0
         elif entry.debit is Account.CASH and cash < amount:
             reason, facts = Reason.INSUFFICIENT_FUNDS, {"available_minor": cash}
-        refused = reason is Reason.INSUFFICIENT_FUNDS
-        if not refused:
+        refused = reason not in {None, Reason.ORIGINAL_NOT_SEEN}
+        if not refused and amount:
             cash += amount if entry.credit is Account.CASH else -amount
             self.cash_minor[account] = cash
         return LedgerEvent(
@@ -199,7 +222,7 @@ class FakeWallet:
             status=Status.REFUSED if refused else Status.POSTED,
             reason=reason,
             user_id=command.user_id,
-            amount_minor=amount,
+            amount_minor=0 if refused and entry == NO_ENTRY else amount,
             currency=command.currency,
             debit=entry.debit,
             credit=entry.credit,
@@ -217,6 +240,10 @@ class FakeWallet:
             checksum="ab" * 32,
         )
 
+    def _read(self, row: LedgerEvent) -> dict[str, Any]:
+        found = self.disputes.get(row.command_id)
+        return row.model_dump(mode="json") | {"dispute": None if found is None else found.model_dump(mode="json")}
+
     def answer(self, request: httpx2.Request) -> httpx2.Response:
         """The wallet service's internal endpoints."""
         parts = request.url.path.strip("/").split("/")
@@ -228,13 +255,28 @@ class FakeWallet:
             row = self.rows.get(UUID(parts[1]))
             if row is not None and parts[2:] == ["receipt"]:
                 return _receipt(self.receipts.get(row.command_id))
-            return _found(None if row is None else row.model_dump(mode="json"))
+            return _found(None if row is None else self._read(row))
+        if parts[0] == "limit-checks":
+            self.checked.append(decode(request.content))
+            return _found(None if self.check is None else self.check.model_dump(mode="json"))
+        if parts[0] == "held-payouts":
+            held = self.held[: int(request.url.params["limit"])]
+            return _found([each.model_dump(mode="json") for each in held])
         user_id = int(parts[1])
-        if parts[2] == "transactions":
+        if parts[2] == "limits":
+            return _found([each.model_dump(mode="json") for each in self.limits])
+        if parts[2] == "metrics":
+            return _found(_metrics(user_id, int(request.url.params["days"])))
+        if parts[2] in {"transactions", "limit-changes"}:
             before = int(request.url.params.get("before", 2**63))
-            rows = [row for row in self.rows.values() if row.user_id == user_id and row.position < before]
+            kinds = LIMIT_KINDS if parts[2] == "limit-changes" else frozenset(Kind)
+            rows = [
+                row
+                for row in self.rows.values()
+                if row.user_id == user_id and row.position < before and row.kind in kinds
+            ]
             rows.sort(key=lambda row: -row.position)
-            return _found([row.model_dump(mode="json") for row in rows[: int(request.url.params["limit"])]])
+            return _found([self._read(row) for row in rows[: int(request.url.params["limit"])]])
         if parts[2] == "balance-audit":
             return _found(_audit(user_id) if (user_id, "USD") in self.cash_minor else None)
         balances = [
@@ -265,6 +307,15 @@ class FakeWallet:
         before = int(request.url.params.get("before", 2**63))
         listed = [each for each in reversed(self.reconciliations) if each["number"] < before]
         return _found(listed[: int(request.url.params["limit"])])
+
+
+def _metrics(user_id: int, days: int) -> dict[str, Any]:
+    uses = {LimitName.DAILY_LOSS_LIMIT: LimitUse(limit_minor=None, used_minor=-5, remaining_minor=None)}
+    metrics = CurrencyMetrics(bets_minor=1050, net_minor=-5, limits=uses)
+    found = PlayerMetrics(
+        user_id=user_id, days=days, since=MOMENT, until=MOMENT, days_active=1, currencies={"USD": metrics}
+    )
+    return found.model_dump(mode="json")
 
 
 def _audit(user_id: int) -> dict[str, Any]:

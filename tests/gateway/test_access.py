@@ -14,6 +14,7 @@ from joserfc import jws, jwt
 from joserfc.jwk import ECKey
 
 from gateway.domain.callers import SCOPES_OF_ROLE, Scope
+from gateway.domain.requests import POSTED_HERE
 from shared.contracts.kinds import GAME_KINDS, Kind
 from shared.tokens import Role
 from tests.gateway.support import (
@@ -31,6 +32,9 @@ from tests.gateway.support import (
 ALL = frozenset(Role)
 STAFF = frozenset({Role.SUPPORT, Role.RISK, Role.COMPLIANCE, Role.FINANCE, Role.ADMIN})
 WRITERS = frozenset({Role.GAME_SERVER, Role.FINANCE, Role.ADMIN})
+LIMITERS = frozenset({Role.RISK, Role.COMPLIANCE, Role.ADMIN})
+HELPERS = frozenset({Role.SUPPORT, Role.COMPLIANCE, Role.ADMIN})
+CASHIERS = frozenset({Role.FINANCE, Role.ADMIN})
 
 # Method, path, body, and who is let in. The path names a foreign player, so that the role alone opens it.
 ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
@@ -46,6 +50,21 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/reconciliations"): (None, STAFF - {Role.RISK, Role.SUPPORT}),
     ("GET", "/api/v1/reconciliations/{reconciliation_id}"): (None, STAFF - {Role.RISK, Role.SUPPORT}),
     ("GET", "/api/v1/integrity"): (None, STAFF - {Role.RISK}),
+    ("GET", "/api/v1/users/{user_id}/limits"): (None, STAFF),
+    ("GET", "/api/v1/users/{user_id}/limit-requests"): (None, STAFF),
+    ("GET", "/api/v1/users/{user_id}/limit-changes"): (None, STAFF),
+    ("GET", "/api/v1/users/{user_id}/metrics"): (None, STAFF),
+    ("PUT", "/api/v1/users/{user_id}/limits/{name}"): ({}, LIMITERS),
+    ("DELETE", "/api/v1/users/{user_id}/limits/{name}"): ({}, LIMITERS),
+    ("POST", "/api/v1/users/{user_id}/limit-requests"): ({}, HELPERS),
+    ("POST", "/api/v1/users/{user_id}/limit-requests/{name}/confirmation"): ({}, HELPERS),
+    ("DELETE", "/api/v1/users/{user_id}/limit-requests/{name}"): (None, HELPERS),
+    ("POST", "/api/v1/limit-checks"): ({}, WRITERS | {Role.PLAYER, Role.SUPPORT}),
+    ("POST", "/api/v1/transactions/{transaction_id}/reversal"): ({}, CASHIERS),
+    ("POST", "/api/v1/transactions/{transaction_id}/release"): ({}, CASHIERS),
+    ("GET", "/api/v1/held-payouts"): (None, CASHIERS),
+    ("POST", "/api/v1/transactions/{transaction_id}/dispute"): ({}, STAFF),
+    ("POST", "/api/v1/transactions/{transaction_id}/dispute/resolution"): ({}, STAFF),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
 }
 OPEN_ROUTES = {("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
@@ -53,6 +72,7 @@ OPEN_ROUTES = {("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
 
 def concrete(path: str) -> str:
     filled = path.replace("{user_id}", str(OTHER_PLAYER)).replace("{date}", "2026-11-24")
+    filled = filled.replace("{name}", "DAILY_LOSS_LIMIT")
     some_id = "00000000-0000-0000-0000-000000000001"
     return filled.replace("{transaction_id}", some_id).replace("{reconciliation_id}", some_id)
 
@@ -77,7 +97,7 @@ async def test_each_route_lets_in_its_roles_and_no_other(
 ) -> None:
     body, allowed = ROUTES[method, path]
 
-    response = await client.request(method, concrete(path), json=body, headers=bearer(role))
+    response = await client.request(method, concrete(path), json=body, params={"currency": "USD"}, headers=bearer(role))
 
     assert response.status_code != 401
     assert (response.status_code != 403) == (role in allowed), response.text
@@ -98,7 +118,7 @@ async def test_without_a_token_nothing_is_told(client: httpx2.AsyncClient, metho
         assert response.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["wallet", "transactions"])
+@pytest.mark.parametrize("path", ["wallet", "transactions", "limits", "limit-requests", "metrics"])
 async def test_a_player_sees_only_itself(client: httpx2.AsyncClient, wallet: FakeWallet, path: str) -> None:
     wallet.cash_minor = {(PLAYER, "USD"): 1, (OTHER_PLAYER, "USD"): 1}
 
@@ -137,7 +157,7 @@ async def test_a_game_server_does_not_see_what_it_may_not_post(client: httpx2.As
     assert (await client.get(path, headers=bearer(Role.GAME_SERVER))).status_code == 403
 
 
-@pytest.mark.parametrize("kind", Kind)
+@pytest.mark.parametrize("kind", POSTED_HERE)
 async def test_each_kind_is_posted_by_its_roles_and_no_other(
     client: httpx2.AsyncClient, wallet: FakeWallet, kind: Kind
 ) -> None:
@@ -150,6 +170,36 @@ async def test_each_kind_is_posted_by_its_roles_and_no_other(
         assert (response.status_code != 403) == (role in allowed), (role, response.text)
 
     assert len(wallet.asked) == len(allowed)
+
+
+@pytest.mark.parametrize("kind", sorted(set(Kind) - set(POSTED_HERE)))
+async def test_what_has_an_endpoint_of_its_own_is_posted_by_nobody(
+    client: httpx2.AsyncClient, wallet: FakeWallet, kind: Kind
+) -> None:
+    body = {**BET, "type": kind, "reference_id": "DAILY_LOSS_LIMIT", "provider": "bank", "reason": "why"}
+
+    for role in WRITERS:
+        headers = {**bearer(role), "Idempotency-Key": "1"}
+        response = await client.post("/api/v1/transactions", json=body, headers=headers)
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "type")
+
+    assert wallet.asked == []
+
+
+@pytest.mark.parametrize("kind", POSTED_HERE)
+async def test_a_transaction_is_checked_by_who_may_post_it_by_support_and_some_by_their_player(
+    client: httpx2.AsyncClient, wallet: FakeWallet, kind: Kind
+) -> None:
+    body = {**BET, "type": kind, "provider": "bank", "reason": "why"}
+    writers = {Role.GAME_SERVER, Role.ADMIN} if kind in GAME_KINDS else {Role.FINANCE, Role.ADMIN}
+    own = {Role.PLAYER} if kind in {Kind.DEPOSIT, Kind.GAME_BET} else set()
+
+    for role in Role:
+        response = await client.post("/api/v1/limit-checks", json=body, headers=bearer(role))
+        assert (response.status_code != 403) == (role in writers | {Role.SUPPORT} | own), (role, response.text)
+
+    stranger = bearer(Role.PLAYER, user_id=OTHER_PLAYER)
+    assert (await client.post("/api/v1/limit-checks", json=body, headers=stranger)).status_code == 403
 
 
 class TestScopes:

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from uuid import uuid4
 
 import httpx2
 import pytest
@@ -250,6 +251,57 @@ async def test_no_value_of_any_field_is_too_much(client: httpx2.AsyncClient, cha
     assert batch.status_code in {200, 422}, batch.text
     if batch.status_code == 200:
         assert batch.json()["results"][0]["status"] in {201, 422}, batch.text
+
+
+ANY_TRANSACTION = "00000000-0000-0000-0000-000000000001"
+OTHERS: dict[tuple[str, str], dict[str, Any]] = {
+    ("PUT", f"users/{PLAYER}/limits/MAX_BET_AMOUNT"): {"amount": "1", "currency": "USD", "reason": "why"},
+    ("PUT", f"users/{PLAYER}/limits/WITHDRAWAL_COOLDOWN_SECONDS"): {"seconds": 1, "currency": "USD", "reason": "why"},
+    ("DELETE", f"users/{PLAYER}/limits/MAX_BET_AMOUNT"): {"currency": "USD", "reason": "why"},
+    ("POST", f"users/{PLAYER}/limit-requests"): {"name": "MAX_BET_AMOUNT", "amount": "1", "currency": "USD"},
+    ("POST", f"users/{PLAYER}/limit-requests/MAX_BET_AMOUNT/confirmation"): {"amount": "1", "currency": "USD"},
+    ("POST", f"transactions/{ANY_TRANSACTION}/reversal"): {"amount": "1", "reason": "why"},
+    ("POST", f"transactions/{ANY_TRANSACTION}/release"): {"amount": "1", "reason": "why"},
+    ("POST", f"transactions/{ANY_TRANSACTION}/dispute"): {"reason": "why"},
+}
+
+
+@FUZZ
+@given(
+    which=st.sampled_from(sorted(OTHERS)),
+    changes=st.dictionaries(
+        st.sampled_from(["amount", "seconds", "currency", "reason", "name", "x"]), JSON_VALUES, min_size=1, max_size=3
+    ),
+)
+async def test_no_value_of_any_field_of_a_limit_or_correction_is_too_much(
+    client: httpx2.AsyncClient, which: tuple[str, str], changes: dict[str, Any]
+) -> None:
+    body = json.dumps({**OTHERS[which], **changes}).encode("utf-8", "surrogatepass")
+
+    response = await client.request(
+        which[0], f"/api/v1/{which[1]}", content=body, headers={**ADMIN, "Idempotency-Key": str(uuid4())}
+    )
+
+    assert response.status_code in {200, 201, 404, 422}, response.text
+
+
+@pytest.mark.parametrize("which", sorted(OTHERS))
+async def test_no_other_body_is_guessed_at_either(
+    client: httpx2.AsyncClient, wallet: FakeWallet, which: tuple[str, str]
+) -> None:
+    path = f"/api/v1/{which[1]}"
+    headers = {**bearer(Role.ADMIN), "Idempotency-Key": "1"}
+
+    form = await client.request(which[0], path, data={"reason": "why"}, headers=headers)
+    nothing = await client.request(which[0], path, headers={**ADMIN, **headers})
+    much = await client.request(
+        which[0], path, content=b" " * (MAX_TRANSACTION_BYTES + 1), headers={**ADMIN, **headers}
+    )
+
+    assert wrong_fields(form) == {"Content-Type"}
+    assert wrong_fields(nothing) == {"body"}
+    assert much.status_code == 413
+    assert wallet.asked == []
 
 
 @FUZZ

@@ -5,18 +5,38 @@ from uuid import uuid5
 import pytest
 from pydantic import TypeAdapter
 
-from gateway.domain import views
+from gateway.domain import checks, corrections, limits, views
 from gateway.domain.callers import COMMANDS_NAMESPACE, caller_of
+from gateway.domain.checks import CheckView
+from gateway.domain.corrections import HeldPayoutsView
+from gateway.domain.limits import LimitChangeView, LimitView
 from gateway.domain.refusals import SENTENCES, explain
 from gateway.domain.requests import command_of, read_transaction
 from gateway.domain.views import DecisionView, PendingView, WalletView
 from shared.contracts.commands import decode, encode
 from shared.contracts.kinds import Kind, Reason, Status
+from shared.contracts.limits import IN_SECONDS, LimitName
+from shared.contracts.readings import (
+    Check,
+    Dispute,
+    DisputeStatus,
+    HeldPayout,
+    LimitReading,
+    PendingRaise,
+    ReadTransaction,
+    WindowUse,
+)
 from shared.errors import InvalidInput
 from shared.testing import MOMENT, FakeLedger
 
 # What a posted rollback may have moved nothing for: no refusal, so nothing to explain.
 NO_REFUSALS = {Reason.ORIGINAL_NOT_SEEN, Reason.ALREADY_ROLLED_BACK}
+NUMBERS = {
+    **dict.fromkeys(("available_minor", "remaining_minor", "limit_minor", "used_minor", "held_minor"), 250),
+    "held_currency": "EUR",
+    "ends_at": "2026-11-24T10:00:00.000000Z",
+    "pending_from": "2026-11-24T10:00:00.000000Z",
+}
 CALLER = caller_of({"sub": "casino", "role": "admin"})
 
 
@@ -46,7 +66,7 @@ def test_every_refusal_is_explained_with_its_numbers(reason: Reason) -> None:
     row = FakeLedger(4).add(Kind.GAME_BET, 42, 1000, reason=reason)
 
     assert reason in SENTENCES
-    for facts in (None, {"available_minor": 250, "remaining_minor": 250, "held_currency": "EUR"}):
+    for facts in (None, NUMBERS):
         sentence = explain(row.model_copy(update={"facts": facts}))
         assert sentence.endswith(".")
         assert not {"{", "}", "None"} & set(sentence)
@@ -73,6 +93,44 @@ def test_what_is_sent_is_what_the_document_says() -> None:
     TypeAdapter(DecisionView).validate_python(views.decision(row))
     TypeAdapter(PendingView).validate_python(views.pending(command))
     TypeAdapter(WalletView).validate_python(views.wallet(42, []))
+
+
+def test_what_is_sent_of_limits_is_what_the_document_says() -> None:
+    window = WindowUse(mode="rolling", starts_at=MOMENT, used=1, remaining=None)
+    pending = PendingRaise(value=1, confirmable_from=MOMENT)
+    unset = dict.fromkeys(("effective", "operator", "override", "jurisdiction", "own"))
+    facts = {"before": 2, "after": 1, "after_own": 1, "asked_minor": 1, "pending": 3, "pending_from": "2026-11-24"}
+    row = FakeLedger(4).add(Kind.LIMIT_REQUEST, 42, 0)
+
+    for name in LimitName:
+        of_its_own = {"withdrawals_from": MOMENT} if name in IN_SECONDS else {"window": window}
+        for more in ({}, {"pending": pending, **of_its_own}):
+            found = LimitReading(name=name, currency="USD", **{**unset, **more})  # type: ignore[arg-type]
+            TypeAdapter(LimitView).validate_python(limits.limit(found))
+        for status in Status:
+            changed = row.model_copy(update={"reference_id": name.value, "facts": facts, "status": status})
+            TypeAdapter(LimitChangeView).validate_python(limits.changed(changed))
+
+
+def test_what_is_sent_of_checks_and_held_payouts_is_what_the_document_says() -> None:
+    row = FakeLedger(4).add(Kind.GAME_PAYOUT, 42)
+    dispute = Dispute(state=DisputeStatus.OPEN, reason="r", actor="a", since=MOMENT, transaction_id=row.command_id)
+    read = ReadTransaction(**dict(row), dispute=dispute)
+    held = HeldPayout(held_minor=1, transaction=read)
+    body = b'{"user_id": 42, "type": "DEPOSIT", "amount": "1", "currency": "USD", "provider": "bank"}'
+    command = command_of(read_transaction(body), CALLER, None, now=MOMENT, bets_expire_at=None)
+    check = Check(
+        status=Status.REFUSED,
+        reason=Reason.DAILY_DEPOSIT_LIMIT,
+        amount_minor=100,
+        currency="USD",
+        credit="cash",
+        cash_minor=0,
+        reserved_minor=0,
+    )
+
+    TypeAdapter(HeldPayoutsView).validate_python(corrections.held_payouts([held], 1))
+    TypeAdapter(CheckView).validate_python(checks.view(command, check))
 
 
 @pytest.mark.parametrize("position", [1, 9, 10, 123_456, 2**63 - 1])

@@ -9,6 +9,7 @@ import pytest
 
 from gateway.repository import Reads
 from shared.contracts.kinds import Kind
+from shared.contracts.readings import ReadTransaction
 from shared.errors import NotFound, NotSealedYet, ServiceUnavailable
 from shared.testing import FakeLedger
 
@@ -27,8 +28,9 @@ async def test_rows_are_read_as_their_contract_says() -> None:
         body = row.model_dump_json()
         return httpx2.Response(200, content=f"[{body}]" if request.url.path.startswith("/users") else body)
 
-    assert await reads(answer).transaction(row.command_id) == row
-    assert await reads(answer).history(42, limit=2, before=7) == [row]
+    read = ReadTransaction(**dict(row))
+    assert await reads(answer).transaction(row.command_id) == read
+    assert await reads(answer).history(42, limit=2, before=7) == [read]
     assert asked == [
         f"http://inner/transactions/{row.command_id}",
         "http://inner/users/42/transactions?limit=2&before=7",
