@@ -295,9 +295,9 @@ class Books:
 
     async def checksum(self, command_id: UUID) -> str:
         """The checksum of a command's one row."""
-        row = await self._reads.transaction(command_id)
-        assert row is not None
-        return row.checksum.hex()
+        found = await self._reads.transaction(command_id)
+        assert found is not None
+        return found.row.checksum.hex()
 
     async def heads(self) -> dict[int, int]:
         """Where each lane stands."""
