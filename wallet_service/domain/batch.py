@@ -1,6 +1,7 @@
 """One batch: decisions one after another on a state that moves along, each chained to the row before it."""
 
 from collections.abc import Mapping
+from datetime import datetime
 
 import orjson
 
@@ -185,14 +186,20 @@ class Batch:
         self._accounts[key] = self.changes.accounts[key] = decision.account
         opened_at = decision.account.opened_at
         if opened_at is not None and opened_at != before.opened_at:
-            self.changes.openings.append(Opening(key, opened_at, before.totals))
+            self.changes.openings[key] = Opening(opened_at, before.totals)
         if decision.counted_back is not None:
-            posted_at, totals = decision.counted_back
-            self.changes.backdated.append(Backdated(key, posted_at, totals))
-            began = self._began[key]
-            for window, starts_at in self._starts.items():
-                if starts_at > posted_at:
-                    began[window] = began[window].plus(totals, times=-1)
+            self._count_back(key, *decision.counted_back)
+
+    def _count_back(self, key: AccountKey, posted_at: datetime, totals: Totals) -> None:
+        """Take it off the totals of every window and opening that began after it was counted."""
+        self.changes.backdated.append(Backdated(key, posted_at, totals))
+        began = self._began[key]
+        for window, starts_at in self._starts.items():
+            if starts_at > posted_at:
+                began[window] = began[window].plus(totals, times=-1)
+        opening = self.changes.openings.get(key)
+        if opening is not None and opening.opened_at > posted_at:
+            self.changes.openings[key] = opening._replace(totals=opening.totals.plus(totals, times=-1))
 
     def _keep_original(self, lane: int, command: Command, after: Original, row: JournalRow) -> None:
         key = original_key(lane, command)

@@ -211,14 +211,17 @@ class Excess(NamedTuple):
 
 
 def first_excess(standing: Standing, measure: Measure, amount_minor: int) -> Excess | None:
-    """The limit on a measure that leaves the least, where it leaves less than the amount."""
+    """The limit on a measure that leaves the least, where it leaves less than the amount; of equals the shortest."""
     limits = standing.limits or {}
-    excess: Excess | None = None
+    least: Excess | None = None
     for name, _, window in _OF_MEASURE[measure]:
         limit = limits.get(name)
         if limit is None:
             continue
         used = standing.used_minor(measure, window)
-        if used + amount_minor > limit and (excess is None or limit - used < excess.remaining_minor):
-            excess = Excess(name, limit, used)
-    return excess
+        if used + amount_minor <= limit:
+            continue
+        excess = Excess(name, limit, used)
+        if least is None or excess.remaining_minor < least.remaining_minor:
+            least = excess
+    return least

@@ -74,13 +74,12 @@ class LimitKey(NamedTuple):
 class Opening(NamedTuple):
     """An account's totals when a period began in which something was counted."""
 
-    account: AccountKey
     opened_at: datetime
     totals: Totals
 
 
 class Backdated(NamedTuple):
-    """What is counted back on an account, in every opening after the moment at which it had been counted."""
+    """What is counted back on an account: in the openings of earlier batches, of those after it had been counted."""
 
     account: AccountKey
     posted_at: datetime
@@ -136,8 +135,8 @@ class Needs(NamedTuple):
     # Accounts on which something may be deposited or bet: what their windows have already.
     counted: list[AccountKey]
     holds: list[HoldKey]
-    # What may be reversed or disputed, and by which player.
-    originals: dict[DecisionKey, int]
+    # What may be reversed or disputed, by where it is kept what was reversed of it: with the player that asks.
+    originals: dict[MovementKey, DecisionKey]
     # Whether a rollback came for it: asked by every bet and payout.
     cancellations: list[MovementKey]
     # What was posted, and what of it is held: asked by rollbacks and releases alone, which are few.
@@ -181,7 +180,7 @@ class Changes:
     house_minor: dict[HouseKey, int] = field(default_factory=lambda: defaultdict(int))
     held_minor: dict[HeldKey, int] = field(default_factory=lambda: defaultdict(int))
     limits: dict[LimitKey, PlayerLimit] = field(default_factory=dict)
-    openings: list[Opening] = field(default_factory=list)
+    openings: dict[AccountKey, Opening] = field(default_factory=dict)
     backdated: list[Backdated] = field(default_factory=list)
     disputes: list[DisputeChange] = field(default_factory=list)
 
@@ -193,7 +192,7 @@ def needs(batch: Iterable[Placed]) -> Needs:
     players: dict[tuple[int, int], None] = {}
     counted: dict[AccountKey, None] = {}
     holds: dict[HoldKey, None] = {}
-    originals: dict[DecisionKey, int] = {}
+    originals: dict[MovementKey, DecisionKey] = {}
     cancellations: dict[MovementKey, None] = {}
     movements: dict[MovementKey, None] = {}
     held: dict[HeldKey, None] = {}
@@ -213,8 +212,9 @@ def needs(batch: Iterable[Placed]) -> Needs:
             if kind in ROLLBACKS:
                 movements[own] = None
         elif kind in NEEDS_ORIGINAL:
-            originals[original_key(lane, command)] = command.user_id
-            decisions[original_key(lane, command)] = None
+            original = original_key(lane, command)
+            originals[reversal_key(original, command.user_id)] = original
+            decisions[original] = None
         if kind in _TAKES_HELD:
             held[held_key(lane, command)] = None
     return Needs(

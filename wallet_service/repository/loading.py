@@ -22,7 +22,6 @@ from wallet_service.domain.needs import (
     Loaded,
     MovementKey,
     Needs,
-    reversal_key,
 )
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository.sql import (
@@ -177,7 +176,7 @@ async def _loaded(connection: AsyncConnection, needs: Needs, windows: Windows, l
         movements=await _movements(connection, needs.cancellations, needs.movements),
         held_minor=await _held(connection, needs.held),
         reversed_minor=await _reversed(connection, needs.originals),
-        disputes=await _disputes(connection, list(needs.originals)),
+        disputes=await _disputes(connection, list(needs.originals.values())),
     )
 
 
@@ -203,10 +202,11 @@ async def _openings(
     return found
 
 
-async def _reversed(connection: AsyncConnection, originals: Mapping[DecisionKey, int]) -> dict[DecisionKey, int]:
-    keys = {reversal_key(original, user_id): original for original, user_id in originals.items()}
-    found = await _movements(connection, list(keys), ())
-    return {keys[key]: movement.returned_minor for key, movement in found.items()}
+async def _reversed(
+    connection: AsyncConnection, originals: Mapping[MovementKey, DecisionKey]
+) -> dict[DecisionKey, int]:
+    found = await _movements(connection, list(originals), ())
+    return {originals[key]: movement.returned_minor for key, movement in found.items()}
 
 
 async def _disputes(connection: AsyncConnection, keys: Sequence[DecisionKey]) -> dict[DecisionKey, DisputeState]:

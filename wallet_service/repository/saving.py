@@ -256,16 +256,7 @@ async def _save_accounts(connection: AsyncConnection, changes: Changes) -> None:
 
 
 async def _save_limits(connection: AsyncConnection, changes: Changes) -> None:
-    """What limits count, and what is set for a player. Openings come before what is counted back in them."""
-    if changes.openings:
-        await connection.execute(
-            _OPEN_PERIODS,
-            {
-                **_account_arrays([opening.account for opening in changes.openings]),
-                "opened_at": [opening.opened_at for opening in changes.openings],
-                **_totals_arrays([opening.totals for opening in changes.openings]),
-            },
-        )
+    """What limits count, and what is set for a player. The batch's own openings have what it counted back already."""
     if changes.backdated:
         await connection.execute(
             _COUNT_BACK,
@@ -273,6 +264,16 @@ async def _save_limits(connection: AsyncConnection, changes: Changes) -> None:
                 **_account_arrays([backdated.account for backdated in changes.backdated]),
                 "posted_at": [backdated.posted_at for backdated in changes.backdated],
                 **_totals_arrays([backdated.totals for backdated in changes.backdated]),
+            },
+        )
+    if changes.openings:
+        openings = changes.openings.values()
+        await connection.execute(
+            _OPEN_PERIODS,
+            {
+                **_account_arrays(changes.openings),
+                "opened_at": [opening.opened_at for opening in openings],
+                **_totals_arrays([opening.totals for opening in openings]),
             },
         )
     if changes.limits:
