@@ -40,8 +40,9 @@ bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, proof, recon
 	@$(BIN)/python -m bench.verify
 	@$(BIN)/python -m bench.reconcile
 
-chaos: $(VENV)/ready ## The reliability tests, slow ones included
+chaos: $(VENV)/ready ## The reliability tests, slow ones included; the wallet beside its model (WALLET_STEPS=50000)
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/reliability
+	@WALLET_STEPS=$${WALLET_STEPS:-50000} $(BIN)/python -m pytest -m slow -s tests/wallet_service/test_stateful.py
 
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
 

@@ -34,7 +34,6 @@ from wallet_service.domain.needs import (
     Needs,
     Placed,
     needs,
-    reversal_key,
 )
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.settings import LimitSettings
@@ -145,11 +144,11 @@ class MemoryWallet:
             movements=self._movements(needed),
             held_minor={key: self.held[key] for key in needed.held if key in self.held},
             reversed_minor={
-                key: self.cancellations[reversal_key(key, user_id)]
-                for key, user_id in needed.originals.items()
-                if reversal_key(key, user_id) in self.cancellations
+                original: self.cancellations[key]
+                for key, original in needed.originals.items()
+                if key in self.cancellations
             },
-            disputes={key: self.disputes[key] for key in needed.originals if key in self.disputes},
+            disputes={key: self.disputes[key] for key in needed.originals.values() if key in self.disputes},
         )
 
     def _opened(self, account: AccountKey, now: datetime) -> dict[Window, Totals]:
@@ -173,13 +172,13 @@ class MemoryWallet:
         for payouts, held in changes.held_minor.items():
             self.held[payouts] += held
         self.limits |= changes.limits
-        for account, opened_at, totals in changes.openings:
-            assert (account, opened_at) not in self.openings
-            self.openings[account, opened_at] = totals
         for account, posted_at, totals in changes.backdated:
             for key, at in self.openings:
                 if key == account and at > posted_at:
                     self.openings[key, at] = self.openings[key, at].plus(totals, times=-1)
+        for account, (opened_at, totals) in changes.openings.items():
+            assert (account, opened_at) not in self.openings
+            self.openings[account, opened_at] = totals
         for change in changes.disputes:
             self.disputes[DecisionKey(change.row.content.lane, change.disputed)] = change.state
 

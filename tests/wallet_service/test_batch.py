@@ -3,9 +3,11 @@
 import hmac
 from collections import Counter, defaultdict
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -13,12 +15,13 @@ from hypothesis import strategies as st
 from shared.contracts.commands import Command
 from shared.contracts.kinds import Account, Kind, Reason, Status
 from shared.errors import CommandIdReused
-from shared.signing import GENESIS, ChainKeys
+from shared.money import MAX_BALANCE_MINOR
+from shared.signing import GENESIS, ChainedRow, ChainKeys
 from tests.wallet_service import model
-from tests.wallet_service.strategies import streams
+from tests.wallet_service.strategies import REGIMES, Regime, Timed, house, regimes, rules, streams, timed_streams
 from tests.wallet_service.support import CHAIN_KEYS, NOW, RULES, MemoryWallet, command
 from wallet_service.domain.needs import AccountKey, Answer, DecisionKey, HoldKey, JournalRow, MovementKey, Placed, needs
-from wallet_service.domain.state import Hold
+from wallet_service.domain.state import Hold, PlayerAccount
 
 LANE = 3
 
@@ -27,16 +30,25 @@ def outcomes(answers: list[Answer]) -> list[tuple[str, str | None]]:
     return [(answer.row.content.status, answer.row.content.reason) for answer in answers]
 
 
-def decided_one_by_one(stream: list[Command]) -> MemoryWallet:
-    wallet = MemoryWallet()
-    for each in stream:
-        wallet.one(each, LANE)
+def decided_one_by_one(stream: list[Timed], regime: Regime) -> MemoryWallet:
+    wallet = MemoryWallet(rules=rules(regime))
+    for at, each in stream:
+        wallet.one(each, LANE, at)
     return wallet
+
+
+def outcome(row: ChainedRow) -> model.Outcome:
+    """What a row says, as the model says it."""
+    facts = orjson.loads(row.facts) if row.facts else {}
+    used = (facts["limit_minor"], facts["used_minor"], facts["remaining_minor"]) if "used_minor" in facts else None
+    return model.Outcome(row.status, row.reason, row.amount_minor, row.cash_minor, row.reserved_minor, used)
 
 
 def tables(wallet: MemoryWallet) -> tuple[Any, ...]:
     house = {key: amount for key, amount in wallet.house.items() if amount}
-    return wallet.rows, wallet.lanes, wallet.accounts, wallet.holds, wallet.cancellations, house
+    held = {key: amount for key, amount in wallet.held.items() if amount}
+    state = wallet.limits, wallet.openings, wallet.disputes, held
+    return wallet.rows, wallet.lanes, wallet.accounts, wallet.holds, wallet.cancellations, house, state
 
 
 class TestOneState:
@@ -266,40 +278,49 @@ def _checksum_by_hand(head: bytes, row: JournalRow) -> bytes:
 class TestAnyStream:
     """What holds of every stream of commands, however it comes."""
 
-    @given(streams())
-    def test_it_is_decided_as_the_independent_model_does(self, stream: list[Command]) -> None:
-        wallet = decided_one_by_one(stream)
-        players: dict[int, model.Wallet] = defaultdict(model.Wallet)
-        for each, row in zip(stream, wallet.rows, strict=True):
-            it = row.content
-            expected = players[each.user_id].apply(each.model_dump(), NOW)
-            assert (it.status, it.reason, it.amount_minor, it.cash_minor, it.reserved_minor) == expected
+    @given(timed_streams(), regimes())
+    def test_it_is_decided_as_the_independent_model_does(self, stream: list[Timed], regime: Regime) -> None:
+        wallet = decided_one_by_one(stream, regime)
+        players: dict[int, model.Wallet] = defaultdict(lambda: model.Wallet(house(regime)))
+        for (at, each), row in zip(stream, wallet.rows, strict=True):
+            assert outcome(row.content) == players[each.user_id].apply(each.model_dump(), at)
 
-    @given(streams(), st.data())
+    @given(timed_streams())
+    def test_at_the_top_of_what_a_balance_holds_too(self, stream: list[Timed]) -> None:
+        wallet, player = MemoryWallet(rules=rules(REGIMES[0])), model.Wallet(house(REGIMES[0]))
+        wallet.accounts[AccountKey(LANE, 42, "USD")] = PlayerAccount(MAX_BALANCE_MINOR - 500, MAX_BALANCE_MINOR - 500)
+        player.cash["USD"] = player.reserved["USD"] = MAX_BALANCE_MINOR - 500
+        for at, each in stream:
+            mine = each.model_copy(update={"user_id": 42})
+            assert outcome(wallet.one(mine, LANE, at).row.content) == player.apply(mine.model_dump(), at)
+
+    @given(timed_streams(), regimes(), st.data())
     def test_however_it_is_cut_into_batches_the_rows_are_the_same(
-        self, stream: list[Command], data: st.DataObject
+        self, stream: list[Timed], regime: Regime, data: st.DataObject
     ) -> None:
-        cut = MemoryWallet()
-        rest = stream
-        while rest:
-            size = data.draw(st.integers(1, len(rest)))
-            cut.take(rest[:size], LANE)
-            rest = rest[size:]
-        assert tables(cut) == tables(decided_one_by_one(stream))
+        cut = MemoryWallet(rules=rules(regime))
+        # A batch has one moment.
+        for at, same in groupby(stream, key=lambda timed: timed.at):
+            rest = [each for _, each in same]
+            while rest:
+                size = data.draw(st.integers(1, len(rest)))
+                cut.take(rest[:size], LANE, at)
+                rest = rest[size:]
+        assert tables(cut) == tables(decided_one_by_one(stream, regime))
 
-    @given(streams())
-    def test_money_is_conserved_per_currency(self, stream: list[Command]) -> None:
-        wallet = decided_one_by_one(stream)
+    @given(timed_streams(), regimes())
+    def test_money_is_conserved_per_currency(self, stream: list[Timed], regime: Regime) -> None:
+        wallet = decided_one_by_one(stream, regime)
         sums: Counter[str] = Counter()
         for player, account in wallet.accounts.items():
             sums[player.currency] += account.cash_minor + account.reserved_minor
-        for house, balance in wallet.house.items():
-            sums[house.currency] += balance
+        for house_account, balance in wallet.house.items():
+            sums[house_account.currency] += balance
         assert not any(sums.values())
 
-    @given(streams())
-    def test_each_balance_is_the_fold_of_its_rows(self, stream: list[Command]) -> None:
-        wallet = decided_one_by_one(stream)
+    @given(timed_streams(), regimes())
+    def test_each_balance_is_the_fold_of_its_rows(self, stream: list[Timed], regime: Regime) -> None:
+        wallet = decided_one_by_one(stream, regime)
         fold: Counter[tuple[str, ...]] = Counter()
         for it in (row.content for row in wallet.rows):
             if it.status == Status.POSTED:
@@ -311,56 +332,71 @@ class TestAnyStream:
         for player, balances in wallet.accounts.items():
             kept[str(player.user_id), "cash", "", player.currency] = balances.cash_minor
             kept[str(player.user_id), "reserved", "", player.currency] = balances.reserved_minor
-        for house, balance in wallet.house.items():
-            name, _, provider = house.account.partition(":")
-            kept["", name, provider, house.currency] = balance
+        for house_account, balance in wallet.house.items():
+            name, _, provider = house_account.account.partition(":")
+            kept["", name, provider, house_account.currency] = balance
         assert {key: each for key, each in kept.items() if each} == {key: each for key, each in fold.items() if each}
 
-    @given(streams())
-    def test_each_row_carries_the_balances_after_it(self, stream: list[Command]) -> None:
-        wallet = decided_one_by_one(stream)
+    @given(timed_streams(), regimes())
+    def test_each_row_carries_the_balances_after_it(self, stream: list[Timed], regime: Regime) -> None:
+        wallet = decided_one_by_one(stream, regime)
         last = {(row.content.user_id, row.content.currency): row.content for row in wallet.rows}
         for key, account in wallet.accounts.items():
             row = last[key.user_id, key.currency]
             assert (row.cash_minor, row.reserved_minor) == (account.cash_minor, account.reserved_minor)
 
-    @given(streams())
-    def test_no_bet_and_no_withdrawal_takes_cash_below_zero(self, stream: list[Command]) -> None:
-        spends = {Kind.GAME_BET, Kind.WITHDRAWAL, Kind.WITHDRAWAL_HOLD, Kind.ADJUSTMENT_DEBIT}
-        for row in decided_one_by_one(stream).rows:
-            if row.content.kind in spends and row.content.status == Status.POSTED:
-                assert row.content.cash_minor >= 0
-            assert row.content.reserved_minor >= 0
+    @given(timed_streams(), regimes())
+    def test_what_is_reserved_is_what_open_holds_and_held_payouts_have(
+        self, stream: list[Timed], regime: Regime
+    ) -> None:
+        wallet = decided_one_by_one(stream, regime)
+        reserved: Counter[int] = Counter()
+        for hold_key, hold in wallet.holds.items():
+            reserved[hold_key.user_id] += hold.remaining_minor
+        for movement_key, held in wallet.held.items():
+            reserved[movement_key.user_id] += held
+        for key, account in wallet.accounts.items():
+            reserved[key.user_id] -= account.reserved_minor
+        assert not any(reserved.values())
 
-    @given(streams(), st.randoms(use_true_random=False))
-    def test_repetitions_in_any_order_change_nothing(self, stream: list[Command], draw: Any) -> None:
-        wallet = decided_one_by_one(stream)
+    @given(timed_streams(), regimes())
+    def test_no_bet_and_no_withdrawal_takes_cash_below_zero(self, stream: list[Timed], regime: Regime) -> None:
+        spends = {Kind.GAME_BET, Kind.WITHDRAWAL, Kind.WITHDRAWAL_HOLD, Kind.ADJUSTMENT_DEBIT, Kind.REVERSAL}
+        for row in decided_one_by_one(stream, regime).rows:
+            it = row.content
+            if it.kind in spends and it.debit == Account.CASH and it.status == Status.POSTED:
+                assert it.cash_minor >= 0
+            assert it.reserved_minor >= 0
+
+    @given(timed_streams(), regimes(), st.randoms(use_true_random=False))
+    def test_repetitions_in_any_order_change_nothing(self, stream: list[Timed], regime: Regime, draw: Any) -> None:
+        wallet = decided_one_by_one(stream, regime)
         before = tables(wallet)
         first = {row.content.command_id: row for row in wallet.rows}
-        again = stream * 2
+        again = [each for _, each in stream] * 2
         draw.shuffle(again)
-        answers = wallet.take(again, LANE, NOW + timedelta(hours=1))
+        answers = wallet.take(again, LANE, stream[-1].at + timedelta(hours=1))
         assert all(answer.replayed for answer in answers)
         assert [answer.row for answer in answers] == [first[each.command_id] for each in again]
         assert tables(wallet) == before
 
-    @given(streams(), st.randoms(use_true_random=False))
+    @given(streams(), regimes(), st.randoms(use_true_random=False))
     def test_a_stream_with_repetitions_has_the_rows_of_its_first_occurrences(
-        self, stream: list[Command], draw: Any
+        self, stream: list[Command], regime: Regime, draw: Any
     ) -> None:
         shuffled = stream * 3
         draw.shuffle(shuffled)
         firsts: dict[UUID, Command] = {}
         for each in shuffled:
             firsts.setdefault(each.command_id, each)
-        wallet = MemoryWallet()
+        wallet = MemoryWallet(rules=rules(regime))
         wallet.take(shuffled, LANE)
-        assert tables(wallet) == tables(decided_one_by_one(list(firsts.values())))
+        assert tables(wallet) == tables(decided_one_by_one([Timed(NOW, each) for each in firsts.values()], regime))
 
-    @given(streams())
-    def test_every_command_has_one_row_and_the_chain_is_whole(self, stream: list[Command]) -> None:
-        wallet = decided_one_by_one(stream)
-        assert [row.content.command_id for row in wallet.rows] == [each.command_id for each in stream]
+    @given(timed_streams(), regimes())
+    def test_every_command_has_one_row_and_the_chain_is_whole(self, stream: list[Timed], regime: Regime) -> None:
+        wallet = decided_one_by_one(stream, regime)
+        assert [row.content.command_id for row in wallet.rows] == [each.command_id for _, each in stream]
         head = GENESIS
         for position, row in enumerate(wallet.rows, start=1):
             assert row.content.position == position

@@ -172,6 +172,28 @@ async def test_what_one_batch_left_the_next_one_finds(engine: AsyncEngine) -> No
     ]
 
 
+async def test_over_days_what_windows_have_is_kept_as_in_memory(engine: AsyncEngine, database: Database) -> None:
+    memory = MemoryWallet(KEYS, RULES)
+    outcomes = []
+    for day, kind, amount, reference in (
+        (1, Kind.DEPOSIT, 10_000, None),
+        (1, Kind.GAME_BET, 800, "a"),
+        (2, Kind.GAME_BET, 800, "a"),
+        (2, Kind.GAME_BET, 800, "b"),
+        (3, Kind.GAME_BET, 800, "c"),
+        (3, Kind.BET_ROLLBACK, 1600, "a"),
+        (3, Kind.BET_ROLLBACK, 300, "b"),
+        *((3, Kind.GAME_BET, 800, "d"),) * 2,
+        *((3, Kind.GAME_BET, amount, "d") for amount in (601, 600)),
+    ):
+        # The later of the clock and of the last decision is the wallet's time.
+        await as_administrator(database, f"UPDATE wallet.lanes SET decided_at = '2044-03-0{day} 12:00Z'")
+        each = command(kind, amount, reference_id=reference)
+        (answer,) = await take(engine, [Placed(0, each)], beside=memory)
+        outcomes.append(answer.row.content.reason)
+    assert outcomes == [*(None,) * 9, "DAILY_LOSS_LIMIT", None]
+
+
 async def test_a_row_that_is_full_comes_back_as_it_was_written(engine: AsyncEngine, reads: Reads) -> None:
     each = command(
         Kind.WITHDRAWAL,
@@ -221,7 +243,7 @@ def _a_change_of_everything() -> Changes:
         house_minor={HouseKey(0, "clearing:stripe", "USD"): -1000},
         held_minor={HeldKey(0, 42, "USD", "a", "r"): 7},
         limits={LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD"): PlayerLimit(own=100)},
-        openings=[Opening(account, NOW, Totals())],
+        openings={account: Opening(NOW, Totals())},
         disputes=[DisputeChange(row.row.content.command_id, DisputeState.OPEN, row.row)],
     )
 
@@ -248,7 +270,8 @@ def _spoiled(part: str) -> Changes:
             key = LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD")
             return replace(good, limits={key: PlayerLimit(pending=100)})
         case "openings":
-            return replace(good, openings=good.openings * 2)
+            key = AccountKey(0, 42, "USD")
+            return replace(good, openings={key: Opening(None, Totals())})  # type: ignore[arg-type]
         case "disputes":
             return replace(good, disputes=[each._replace(disputed=None) for each in good.disputes])
         case _:
