@@ -37,8 +37,8 @@ class Command(BaseModel):
     value: minor units, or seconds where its name ends in SECONDS.
 
     `provider` names the clearing account. `reason` and `actor` say why and by whom staff does something. A command
-    decided after `expires_at` is refused. A hold that was neither captured nor released by `hold_until` is released;
-    without it, after the wallet's own time.
+    decided after `expires_at` is refused. `until` is when what the command begins is over by itself: what is left of
+    a hold is released then; without it, after the wallet's own time.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", title="Command")
@@ -55,7 +55,7 @@ class Command(BaseModel):
     actor: Text | None = None
     occurred_at: Moment
     expires_at: Moment | None = None
-    hold_until: Moment | None = None
+    until: Moment | None = None
 
     @field_validator("amount_minor")
     @classmethod

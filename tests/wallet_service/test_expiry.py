@@ -29,7 +29,7 @@ USER = 42
 def hold(amount_minor: int, until_s: float, **fields: object) -> Command:
     """A hold that expires so many seconds from now."""
     until = clock.utc_now() + timedelta(seconds=until_s)
-    return command(Kind.WITHDRAWAL_HOLD, amount_minor, USER, hold_until=until, **fields)
+    return command(Kind.WITHDRAWAL_HOLD, amount_minor, USER, until=until, **fields)
 
 
 async def decided(engine: AsyncEngine, *commands: Command) -> list[tuple[str, str | None]]:

@@ -275,7 +275,7 @@ def _as_check(row: JournalRow) -> Check:
 
 def _timeless(check: Check) -> dict[str, Any]:
     # What begins at the decision begins a little later than at the check.
-    facts = {name: fact for name, fact in (check.facts or {}).items() if name not in {"hold_until", "pending_from"}}
+    facts = {name: fact for name, fact in (check.facts or {}).items() if name not in {"until", "pending_from"}}
     return {**check.model_dump(mode="json"), "facts": facts}
 
 

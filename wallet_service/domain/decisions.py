@@ -175,9 +175,9 @@ def _hold(command: Command, concerned: Concerned, now: datetime) -> Decision:
         return refused(command, concerned, refusal)
     if (decision := _in_cooldown(command, concerned, now) or _lacks_funds(command, concerned)) is not None:
         return decision
-    until = command.hold_until or now + concerned.rules.hold_for
+    until = command.until or now + concerned.rules.hold_for
     hold = Hold(command.currency, command.amount_minor, until)
-    return posted(command, concerned, now, hold=hold, facts={"hold_until": clock.to_text(until)})
+    return posted(command, concerned, now, hold=hold, facts={"until": clock.to_text(until)})
 
 
 def _end_hold(command: Command, concerned: Concerned, now: datetime) -> Decision:
