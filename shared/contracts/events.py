@@ -23,14 +23,16 @@ class LedgerEvent(BaseModel):
     lane: NonNegativeInt
     position: int = Field(ge=1, description="Counts the lane's rows from 1, without a gap.")
     command_id: UUID
-    kind: Kind | str = Field(description="Kinds may be added: pass by those that are not known.")
+    kind: Kind | str = Field(
+        union_mode="left_to_right", description="Kinds may be added: pass by those that are not known."
+    )
     status: Status
     reason: Reason | str | None = Field(default=None, description="Machine-readable, on every refused row.")
     user_id: UserId
     amount_minor: int = Field(ge=0, le=MAX_INT64)
     currency: Currency
-    debit: Account | str
-    credit: Account | str
+    debit: Account | str = Field(union_mode="left_to_right")
+    credit: Account | str = Field(union_mode="left_to_right")
     provider: Provider | None = None
     reference_id: Text | None = None
     round_id: Text | None = None

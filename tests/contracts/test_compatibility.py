@@ -10,6 +10,9 @@ from copy import deepcopy
 
 import pytest
 
+from shared.contracts.events import LedgerEvent
+from shared.contracts.kinds import Kind
+from shared.testing import FakeLedger
 from tests.contracts.compatibility import CONTRACTS, Schema, as_text, breaches, current, golden
 
 Change = Callable[[Schema], object]
@@ -181,3 +184,10 @@ def test_a_keyword_that_the_checker_does_not_know_is_not_passed_over() -> None:
     new = changed("lane_head", lambda s: field(s, "head").update(contentEncoding="base64"))
     with pytest.raises(AssertionError, match="contentEncoding"):
         breaches(golden("lane_head"), new)
+
+
+def test_a_known_kind_is_read_as_itself_and_another_as_its_text() -> None:
+    row = FakeLedger(1).add(Kind.GAME_BET, 42)
+    assert LedgerEvent.model_validate_json(row.model_dump_json()).kind is Kind.GAME_BET
+    later = row.model_dump(mode="json") | {"kind": "BONUS", "credit": "jackpot"}
+    assert LedgerEvent.model_validate(later).kind == "BONUS"

@@ -71,7 +71,10 @@ class TestBlocks:
     def test_players_are_limited_as_on_a_platform_that_up_runs(self, compose: Compose) -> None:
         given = compose["services"]["wallet"]["environment"]
         assert json.loads(given["CURRENCY_LIMITS"]) == json.loads(CURRENCY_LIMITS)
-        defaults = {name.upper(): field.default for name, field in LimitSettings.model_fields.items()}
+        defaults = {
+            name.upper(): field.get_default(call_default_factory=True, validated_data={})
+            for name, field in LimitSettings.model_fields.items()
+        }
         for name in given.keys() & defaults.keys() - {"CURRENCY_LIMITS"}:
             assert given[name] == str(defaults[name]), name
 
