@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind, Status
+from shared.money import NO_CURRENCY
 
 # Gross gaming revenue: bets less what was taken back of them, less payouts, plus what was taken back of those.
 _GGR_SIGNS: Mapping[str, int] = {
@@ -90,6 +91,9 @@ def figures(lines: Iterable[Line]) -> dict[str, CurrencyFigures]:
     """Totals as a report shows them: by currency, then by kind."""
     currencies: dict[str, CurrencyFigures] = defaultdict(CurrencyFigures)
     for line in lines:
+        # What is about a player as a whole is no figure of any currency.
+        if line.currency == NO_CURRENCY:
+            continue
         currency = currencies[line.currency]
         kind = currency.kinds[line.kind]
         if line.status == Status.POSTED:

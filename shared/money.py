@@ -9,6 +9,9 @@ from functools import cache
 
 from iso4217 import Currency as IsoCurrency
 
+# ISO 4217's code for what involves no currency: an exclusion, a player's tier.
+NO_CURRENCY = "XXX"
+
 # One movement is at most this many minor units. Ten thousand of the largest still fit a signed 64-bit balance.
 MAX_AMOUNT_MINOR = 10**15 - 1
 # What a balance can hold: PostgreSQL's bigint.
@@ -25,7 +28,9 @@ def exponents() -> dict[str, int]:
 
 
 def exponent(currency: str) -> int:
-    """The number of decimals of a currency. Raises ValueError for an unknown code."""
+    """The number of decimals of a currency, of none: 0. Raises ValueError for an unknown code."""
+    if currency == NO_CURRENCY:
+        return 0
     try:
         return exponents()[currency]
     except KeyError:

@@ -8,13 +8,16 @@ from zoneinfo import ZoneInfo
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings
 
-from shared import money
+from shared import jurisdictions, money
 from shared.anchors import URL_PATTERN
+from shared.contracts.exclusions import ExclusionType
 from shared.contracts.fields import Currency
 from shared.contracts.limits import IN_SECONDS, MAX_LIMIT_SECONDS, LimitName
+from shared.jurisdictions import TierRule
 from shared.keyring import KeySettings
 from shared.settings import Dsn, Seconds, ServiceSettings
 from wallet_service.domain.limits import Rules, WindowMode, Windows
+from wallet_service.domain.restrictions import Tier, Tiers
 
 # Of these, a currency that is to be played in needs every one.
 REQUIRED_LIMITS = (
@@ -33,6 +36,8 @@ Amount = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,4})?$")]
 class LimitSettings(BaseSettings):
     """The operator's and the jurisdiction's limits. Amounts are in BASE_CURRENCY where nothing else is said."""
 
+    # A pack of shared/jurisdictions: windows, waits, tiers, and limits of its own.
+    jurisdiction: str = "default"
     base_currency: Currency = "USD"
     daily_deposit_limit: Amount = "10000"
     daily_loss_limit: Amount = "500"
@@ -44,14 +49,14 @@ class LimitSettings(BaseSettings):
     withdrawal_cooldown_seconds: int = Field(default=86_400, ge=0, le=MAX_LIMIT_SECONDS)
     # JSON: {"EUR": {"DAILY_DEPOSIT_LIMIT": "9000", …}}. Deposits and bets in a currency that is not here are refused.
     currency_limits: dict[Currency, dict[LimitName, Amount]] = Field(default_factory=dict)
-    # JSON, as above: what the jurisdiction asks for beside the operator. The lower holds.
+    # JSON, as above: what the jurisdiction asks for, where it is not as in its pack. The lower holds.
     jurisdiction_limits: dict[Currency, dict[LimitName, Amount]] = Field(default_factory=dict)
-    # calendar: day, ISO week and month in PLATFORM_TIME_ZONE. rolling: 24 hours, 7 days, 30 days.
-    limit_windows: WindowMode = WindowMode.CALENDAR
+    # calendar: day, ISO week and month in PLATFORM_TIME_ZONE. rolling: 24 hours, 7 days, 30 days. Else the pack's.
+    limit_windows: WindowMode | None = None
     # An IANA name, such as Europe/Malta: where days and months begin, for limits and for reconciliations.
     platform_time_zone: ZoneInfo = Field(default_factory=lambda: ZoneInfo("UTC"))
-    # A player's own limit is raised so long after it asked, when it confirms.
-    limit_raise_wait_seconds: int = Field(default=86_400, ge=0, le=30 * 86_400)
+    # A player's own limit is raised so long after it asked, when it confirms. Else the pack's.
+    limit_raise_wait_seconds: int | None = Field(default=None, ge=0, le=30 * 86_400)
     # A hold that does not say until when is released by itself after this time.
     hold_expiry_seconds: int = Field(default=7 * 86_400, ge=60, le=365 * 86_400)
 
@@ -76,13 +81,25 @@ class LimitSettings(BaseSettings):
         }
         cooldown = {LimitName.WITHDRAWAL_COOLDOWN_SECONDS: self.withdrawal_cooldown_seconds}
         operator = {self.base_currency: base} | self.currency_limits
+        pack = jurisdictions.load(self.jurisdiction)
+        wait_s = self.limit_raise_wait_seconds
         return Rules(
             operator={currency: cooldown | _values(limits, currency) for currency, limits in operator.items()},
-            jurisdiction={currency: _values(limits, currency) for currency, limits in self.jurisdiction_limits.items()},
-            windows=Windows(self.limit_windows, self.platform_time_zone),
-            raise_wait=timedelta(seconds=self.limit_raise_wait_seconds),
+            jurisdiction={
+                currency: _values(limits, currency)
+                for currency, limits in (pack.limits | self.jurisdiction_limits).items()
+            },
+            windows=Windows(self.limit_windows or WindowMode(pack.windows), self.platform_time_zone),
+            raise_wait=pack.raise_wait if wait_s is None else timedelta(seconds=wait_s),
             hold_for=timedelta(seconds=self.hold_expiry_seconds),
+            tiers=Tiers(pack.initial_tier, {name: _tier(rule) for name, rule in pack.tiers.items()}),
+            permanent_ends=pack.exclusions[ExclusionType.PERMANENT].end_after_h is not None,
         )
+
+
+def _tier(rule: TierRule) -> Tier:
+    deposits = {currency: money.to_minor(amount, currency, zero=True) for currency, amount in rule.deposits.items()}
+    return Tier(rule.withdrawals, deposits)
 
 
 def _values(limits: Mapping[LimitName, str], currency: str) -> dict[LimitName, int]:

@@ -162,6 +162,18 @@ house_accounts = Table(
     PrimaryKeyConstraint("lane", "account", "currency", name="house_accounts_pkey"),
 )
 
+player_restrictions = Table(
+    "player_restrictions",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("excluded_until", DateTime(timezone=True), comment="null: for ever"),
+    Column("lane", SmallInteger, nullable=False),
+    Column("exclusion", Text),
+    Column("tier", Text),
+    PrimaryKeyConstraint("lane", "user_id", name="player_restrictions_pkey"),
+    CheckConstraint("exclusion IS NOT NULL OR excluded_until IS NULL", name="player_restrictions_until_check"),
+)
+
 holds = Table(
     "holds",
     metadata,

@@ -118,9 +118,10 @@ async def _player(
     result: Result,
 ) -> None:
     due = time.perf_counter() + first_at_s
-    trusted = player.trusted()
-    if trusted is not None and not await _stopped_before(due, stop):
-        result.note(staff, trusted, [await staff.ask(trusted)])
+    if await _stopped_before(due, stop):
+        return
+    for request in player.prepared():
+        result.note(staff, request, [await staff.ask(request)])
     for request in player.requests():
         if await _stopped_before(due, stop):
             return

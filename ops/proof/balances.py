@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ops.proof.check import MAX_FINDINGS, Check
 from shared.contracts.kinds import Status
+from shared.money import NO_CURRENCY
 
 # A balance is credits minus debits, on every account; all accounts of a currency sum to zero.
 _SUMS = text(
@@ -129,9 +130,9 @@ async def totals(connection: AsyncConnection, positions: Mapping[int, int]) -> d
     """
     rows = await connection.execute(
         text(
-            """SELECT t.currency, t.kind::text, t.status::text, count(*) AS rows, sum(t.amount)::bigint AS amount
+            f"""SELECT t.currency, t.kind::text, t.status::text, count(*) AS rows, sum(t.amount)::bigint AS amount
             FROM transactions t JOIN unnest(:lanes, :positions) AS p(lane, position) ON t.lane = p.lane
-            WHERE t.position <= p.position GROUP BY 1, 2, 3"""
+            WHERE t.position <= p.position AND t.currency <> '{NO_CURRENCY}' GROUP BY 1, 2, 3"""  # noqa: S608
         ).bindparams(bindparam("lanes", type_=ARRAY(SMALLINT)), bindparam("positions", type_=ARRAY(BIGINT))),
         {"lanes": list(positions), "positions": list(positions.values())},
     )

@@ -4,27 +4,35 @@ The record's key is the decimal user id, its partitioner murmur2 (the Java clien
 commands stand on one lane in the order in which they were published.
 """
 
+import re
 from typing import Self
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
 
-from shared.contracts.fields import AmountMinor, Currency, Moment, Provider, Text, UserId
+from shared.contracts.exclusions import ExclusionType
+from shared.contracts.fields import AmountMinor, CurrencyOrNone, Moment, Provider, Text, UserId
 from shared.contracts.kinds import (
+    EXCLUSION_KINDS,
     LIMIT_KINDS,
     MOVES_NOTHING,
     NEEDS_ORIGINAL,
     NEEDS_PROVIDER,
     NEEDS_REASON,
     NEEDS_REFERENCE,
+    PLAYER_KINDS,
     REQUEST_KINDS,
     Kind,
 )
 from shared.contracts.limits import IN_SECONDS, MAX_LIMIT_SECONDS, OWN_LIMITS, LimitName
 from shared.errors import FieldError, Undecodable
+from shared.money import NO_CURRENCY
 
 # A command is a few hundred bytes; what is larger is not read.
 MAX_COMMAND_BYTES = 8 * 1024
+
+
+_TIER = re.compile(r"[A-Z][A-Z0-9_]{0,31}")
 
 
 class Command(BaseModel):
@@ -36,9 +44,11 @@ class Command(BaseModel):
     id, and a reversal that one's `provider` too. A limit's command names the limit, and its amount is the limit's
     value: minor units, or seconds where its name ends in SECONDS.
 
+    An exclusion names its type, and a tier its name; `currency` is XXX for what is about the player as a whole.
+
     `provider` names the clearing account. `reason` and `actor` say why and by whom staff does something. A command
     decided after `expires_at` is refused. `until` is when what the command begins is over by itself: what is left of
-    a hold is released then; without it, after the wallet's own time.
+    a hold is released then (without it, after the wallet's own time), and an exclusion ends, where it is not permanent.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", title="Command")
@@ -47,7 +57,7 @@ class Command(BaseModel):
     kind: Kind
     user_id: UserId
     amount_minor: AmountMinor
-    currency: Currency
+    currency: CurrencyOrNone
     reference_id: Text | None = None
     round_id: Text | None = None
     provider: Provider | None = None
@@ -64,6 +74,15 @@ class Command(BaseModel):
             raise ValueError("must be more than zero")
         return amount_minor
 
+    @field_validator("currency")
+    @classmethod
+    def _in_a_currency_or_in_none(cls, currency: str, info: ValidationInfo) -> str:
+        kind = info.data.get("kind")
+        # Another transaction may be about the player too.
+        if kind is None or kind in NEEDS_ORIGINAL or (currency == NO_CURRENCY) == (kind in PLAYER_KINDS):
+            return currency
+        raise ValueError(f"must be {NO_CURRENCY} for what is about the player, and a currency for all else")
+
     @field_validator("reference_id")
     @classmethod
     def _names_what_it_is_about(cls, reference_id: str | None, info: ValidationInfo) -> str | None:
@@ -78,6 +97,8 @@ class Command(BaseModel):
             raise ValueError(f"{missing[0]} is required for {self.kind}")
         if self.reference_id is not None:
             check_limit_value(self.kind, self.reference_id, self.amount_minor)
+        if self.kind is Kind.EXCLUSION and (self.until is None) != (self.reference_id == ExclusionType.PERMANENT):
+            raise ValueError("until is required for an exclusion that is not permanent, and for no other")
         return self
 
 
@@ -87,6 +108,10 @@ def check_reference(kind: Kind, reference_id: str) -> None:
         names = OWN_LIMITS if kind in REQUEST_KINDS else frozenset(LimitName)
         if reference_id not in names:
             raise ValueError(f"must be one of {', '.join(sorted(names))} for {kind}")
+    elif kind in EXCLUSION_KINDS and reference_id not in frozenset(ExclusionType):
+        raise ValueError(f"must be one of {', '.join(ExclusionType)} for {kind}")
+    elif kind is Kind.KYC_TIER and not _TIER.fullmatch(reference_id):
+        raise ValueError("must be a tier's name, such as VERIFIED")
     elif kind in NEEDS_ORIGINAL and not _is_canonical_uuid(reference_id):
         raise ValueError(f"must be a transaction's id for {kind}")
 

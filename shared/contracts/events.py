@@ -5,7 +5,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, NonNegativeInt
 
-from shared.contracts.fields import MAX_INT64, Currency, Moment, Provider, Text, UserId
+from shared.contracts.fields import MAX_INT64, CurrencyOrNone, Moment, Provider, Text, UserId
 from shared.contracts.kinds import Account, Kind, Reason, Status
 
 
@@ -30,7 +30,7 @@ class LedgerEvent(BaseModel):
     reason: Reason | str | None = Field(default=None, description="Machine-readable, on every refused row.")
     user_id: UserId
     amount_minor: int = Field(ge=0, le=MAX_INT64)
-    currency: Currency
+    currency: CurrencyOrNone
     debit: Account | str = Field(union_mode="left_to_right")
     credit: Account | str = Field(union_mode="left_to_right")
     provider: Provider | None = None

@@ -31,6 +31,12 @@ def _written_as_a_date(text: object) -> object:
 
 
 def _known_currency(code: str) -> str:
+    if code == money.NO_CURRENCY:
+        raise ValueError("is no currency")
+    return _currency_or_none(code)
+
+
+def _currency_or_none(code: str) -> str:
     money.exponent(code)
     return code
 
@@ -45,6 +51,14 @@ Currency = Annotated[
     StringConstraints(min_length=3, max_length=3),
     AfterValidator(_known_currency),
     WithJsonSchema({"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217, such as USD."}),
+]
+CurrencyOrNone = Annotated[
+    str,
+    StringConstraints(min_length=3, max_length=3),
+    AfterValidator(_currency_or_none),
+    WithJsonSchema(
+        {"type": "string", "pattern": "^[A-Z]{3}$", "description": "ISO 4217, such as USD; XXX where there is none."}
+    ),
 ]
 # No control characters: they would make a journal row's checksum ambiguous, and no log line survives them.
 Text = Annotated[str, StringConstraints(min_length=1, max_length=MAX_TEXT, pattern=r"^[^\p{Cc}\p{Zl}\p{Zp}]+$")]

@@ -9,7 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, JsonValue, NonNegativeInt
 
 from shared.contracts.events import LedgerEvent
-from shared.contracts.fields import Currency, Moment
+from shared.contracts.fields import Currency, CurrencyOrNone, Moment
 from shared.contracts.kinds import Account, Reason, Status
 from shared.contracts.limits import LimitName
 
@@ -60,7 +60,7 @@ class Check(_Reading):
     status: Status
     reason: Reason | str | None
     amount_minor: NonNegativeInt
-    currency: Currency
+    currency: CurrencyOrNone
     credit: Account | str
     cash_minor: int
     reserved_minor: int

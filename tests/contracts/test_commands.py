@@ -17,6 +17,7 @@ from shared.contracts.kinds import (
     NEEDS_PROVIDER,
     NEEDS_REASON,
     NEEDS_REFERENCE,
+    PLAYER_KINDS,
     REQUEST_KINDS,
     Kind,
 )
@@ -35,6 +36,21 @@ BET: dict[str, Any] = {
     "occurred_at": "2026-11-24T10:00:00Z",
     "expires_at": None,
 }
+
+
+# What a command of these kinds names.
+ABOUT = {
+    **dict.fromkeys(NEEDS_ORIGINAL, BET["command_id"]),
+    **dict.fromkeys(LIMIT_KINDS, "DAILY_LOSS_LIMIT"),
+    **dict.fromkeys(PLAYER_KINDS, "TEMPORARY"),
+    Kind.KYC_TIER: "VERIFIED",
+}
+
+
+def of_player(kind: Kind) -> dict[str, str]:
+    """What a command about a player as a whole has beside."""
+    ends = {"until": "2026-12-24T10:00:00Z"} if kind is Kind.EXCLUSION else {}
+    return {"currency": "XXX", **ends} if kind in PLAYER_KINDS else {}
 
 
 def wrong_fields(body: bytes) -> list[str]:
@@ -117,14 +133,14 @@ def test_a_number_of_a_thousand_digits_is_refused_by_name() -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_a_kind_that_needs_more_says_what(kind: Kind) -> None:
-    bare = {name: value for name, value in BET.items() if name not in {"reference_id", "round_id"}} | {"kind": kind}
+    bare = {name: value for name, value in BET.items() if name not in {"reference_id", "round_id"}}
+    bare |= {"kind": kind} | of_player(kind)
     needs = kind in NEEDS_PROVIDER or kind in NEEDS_REASON or kind in NEEDS_REFERENCE
     if needs:
         with pytest.raises(Undecodable, match=f"is required for {kind}"):
             decode(json.dumps(bare).encode())
-    about = {**dict.fromkeys(NEEDS_ORIGINAL, BET["command_id"]), **dict.fromkeys(LIMIT_KINDS, "DAILY_LOSS_LIMIT")}
     given = {"provider": "bank", "reason": "goodwill", "actor": "ann"}
-    full = bare | {"reference_id": about.get(kind, "r"), **given}
+    full = bare | of_player(kind) | {"reference_id": ABOUT.get(kind, "r"), **given}
     assert decode(json.dumps(full).encode()).kind is kind
 
 
@@ -142,9 +158,8 @@ def test_no_bytes_at_all_raise_anything_else(body: bytes) -> None:
 
 @pytest.mark.parametrize("kind", Kind)
 def test_only_what_moves_nothing_takes_an_amount_of_zero(kind: Kind) -> None:
-    about = {**dict.fromkeys(NEEDS_ORIGINAL, BET["command_id"]), **dict.fromkeys(LIMIT_KINDS, "DAILY_LOSS_LIMIT")}
-    given = {"provider": "bank", "reason": "goodwill", "actor": "ann", "reference_id": about.get(kind, "r")}
-    body = json.dumps(BET | given | {"kind": kind, "amount_minor": 0}).encode()
+    given = {"provider": "bank", "reason": "goodwill", "actor": "ann", "reference_id": ABOUT.get(kind, "r")}
+    body = json.dumps(BET | given | of_player(kind) | {"kind": kind, "amount_minor": 0}).encode()
     if kind in MOVES_NOTHING:
         assert decode(body).amount_minor == 0
     else:
@@ -186,3 +201,22 @@ def test_a_cooldown_is_no_longer_than_a_withdrawal_may_be_kept(seconds: int, all
     else:
         with pytest.raises(Undecodable, match="amount_minor must be at most"):
             decode(json.dumps(asked).encode())
+
+
+@pytest.mark.parametrize("kind", Kind)
+def test_what_is_about_the_player_is_in_no_currency_and_all_else_in_one(kind: Kind) -> None:
+    given = {"provider": "bank", "reason": "goodwill", "actor": "ann", "reference_id": ABOUT.get(kind, "r")}
+    for currency in ("USD", "XXX"):
+        body = json.dumps(BET | given | of_player(kind) | {"kind": kind, "currency": currency}).encode()
+        if kind in NEEDS_ORIGINAL or (currency == "XXX") == (kind in PLAYER_KINDS):
+            assert decode(body).currency == currency
+        else:
+            assert wrong_fields(body) == ["currency"]
+
+
+@pytest.mark.parametrize(
+    ("kind", "until"), [("TEMPORARY", None), ("PERMANENT", "2027-01-01T00:00:00Z"), ("SHORT", None)]
+)
+def test_an_exclusion_has_an_end_unless_it_is_permanent(kind: str, until: str | None) -> None:
+    body = BET | {"kind": "EXCLUSION", "currency": "XXX", "reason": "asked", "actor": "ann"}
+    assert wrong_fields(json.dumps(body | {"reference_id": kind, "until": until}).encode())

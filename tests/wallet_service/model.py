@@ -6,7 +6,7 @@ totals: what a limit has used is added up again from everything that was done.
 
 from collections import defaultdict
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,8 @@ REVERSES = {
     **dict.fromkeys(("DEPOSIT", "ADJUSTMENT_CREDIT"), -1),
     **dict.fromkeys(("WITHDRAWAL", "WITHDRAWAL_CAPTURE", "CHARGEBACK", "REFUND", "ADJUSTMENT_DEBIT"), 1),
 }
+ABOUT_PLAYERS = ("EXCLUSION", "EXCLUSION_END", "KYC_TIER")
+FOR_EVER = datetime.max.replace(tzinfo=UTC)
 DISPUTES = ("DISPUTE", "DISPUTE_RESOLUTION")
 
 Used = tuple[int, int, int]
@@ -37,6 +39,9 @@ class House:
     zone: str
     rolling: bool
     raise_wait: timedelta
+    # tier -> whether it may withdraw, currency -> the most that it may deposit in all
+    tiers: dict[str, tuple[bool, dict[str, int]]]
+    initial: str
 
     def same_window(self, window: str, then: datetime, now: datetime) -> bool:
         """Whether what was done then still counts now."""
@@ -118,6 +123,9 @@ class Wallet:
     counted: list[tuple[str, str, int, datetime]] = field(default_factory=list)
     deposited: dict[str, datetime] = field(default_factory=dict)
     decided: dict[str, Done] = field(default_factory=dict)
+    # the last moment of an exclusion: None is none, the end of time is for ever
+    excluded: datetime | None = None
+    tier: str | None = None
 
     def apply(self, command: dict[str, Any], now: datetime) -> Outcome:
         """Decide one command, given as the fields of its message."""
@@ -129,7 +137,12 @@ class Wallet:
         except Overflow:
             reason, moved = "BALANCE_OVERFLOW", amount
         posted = reason in (None, "ORIGINAL_NOT_SEEN", "ALREADY_ROLLED_BACK")
-        if kind in DISPUTES or kind.startswith("LIMIT_") or (kind == "REVERSAL" and not posted):
+        if (
+            kind in DISPUTES
+            or kind in ABOUT_PLAYERS
+            or kind.startswith("LIMIT_")
+            or (kind == "REVERSAL" and not posted)
+        ):
             moved = 0
         done = Done(kind, posted, currency, moved, command.get("provider"), now)
         self.decided[str(command["command_id"])] = done
@@ -142,6 +155,8 @@ class Wallet:
             return "EXPIRED", amount
         if kind in DISPUTES:
             return self._dispute(kind, command), 0
+        if kind in ABOUT_PLAYERS:
+            return self._restrict(kind, command, now), 0
         if kind.startswith("LIMIT_"):
             return self._change_limit(kind, self.limits[command["reference_id"], currency], currency, amount, now), 0
         if kind.endswith("ROLLBACK"):
@@ -161,11 +176,37 @@ class Wallet:
                 return self._end_hold(kind, command, currency, amount)
             case "REVERSAL":
                 return self._reverse(command, currency, amount)
+        if kind == "WITHDRAWAL" and not self._tier()[0]:
+            return "KYC_REQUIRED", amount
         if kind == "WITHDRAWAL" and self._cools_down(currency, now):
             return "WITHDRAWAL_COOLDOWN", amount
         if kind in ("WITHDRAWAL", "ADJUSTMENT_DEBIT") and self.cash[currency] < amount:
             return "INSUFFICIENT_FUNDS", amount
         return self._move(currency, amount if kind == "ADJUSTMENT_CREDIT" else -amount, 0, amount)
+
+    def _restrict(self, kind: str, command: dict[str, Any], now: datetime) -> str | None:
+        if kind == "KYC_TIER":
+            if command["reference_id"] not in self.house.tiers:
+                return "TIER_UNKNOWN"
+            self.tier = command["reference_id"]
+            return None
+        in_force = self.excluded is not None and now < self.excluded
+        if kind == "EXCLUSION":
+            until = FOR_EVER if command["reference_id"] == "PERMANENT" else command["until"]
+            if until <= now or (in_force and self.excluded is not None and until < self.excluded):
+                return "EXCLUSION_SHORTENED"
+            self.excluded = until
+            return None
+        if not in_force:
+            return "NOT_EXCLUDED"
+        if self.excluded == FOR_EVER:
+            return "EXCLUSION_PERMANENT"
+        self.excluded = None
+        return None
+
+    def _tier(self) -> tuple[bool, dict[str, int]]:
+        """Whether the player may withdraw, and how much it may deposit in all."""
+        return self.house.tiers[self.tier or self.house.initial]
 
     def _move(self, currency: str, cash: int, reserved: int, amount: int) -> tuple[None, int]:
         after = self.cash[currency] + cash, self.reserved[currency] + reserved
@@ -208,8 +249,14 @@ class Wallet:
         return last is not None and seconds is not None and last + timedelta(seconds=seconds) > now
 
     def _deposit(self, currency: str, amount: int, now: datetime) -> Ruling:
+        if self.excluded is not None and now < self.excluded:
+            return "SELF_EXCLUDED", amount
         if (refusal := self._past_limit("deposit", currency, amount, now)) is not None:
             return refusal
+        most = self._tier()[1].get(currency)
+        used = sum(counted for what, of, counted, _ in self.counted if (what, of) == ("deposit", currency))
+        if most is not None and used + amount > most:
+            return "KYC_REQUIRED", amount, (most, used, max(0, most - used))
         ruling = self._move(currency, amount, 0, amount)
         self.counted.append(("deposit", currency, amount, now))
         self.deposited[currency] = now
@@ -219,6 +266,8 @@ class Wallet:
         played = self._round("GAME_BET", command)
         if played.cancelled:
             return "ROUND_CANCELLED", amount
+        if self.excluded is not None and now < self.excluded:
+            return "SELF_EXCLUDED", amount
         largest = self._limit("MAX_BET_AMOUNT", currency)
         if largest is not None and amount > largest:
             return "MAX_BET_EXCEEDED", amount
@@ -286,6 +335,8 @@ class Wallet:
     def _hold(self, command: dict[str, Any], currency: str, amount: int, now: datetime) -> Ruling:
         if command["reference_id"] in self.holds:
             return "HOLD_EXISTS", amount
+        if not self._tier()[0]:
+            return "KYC_REQUIRED", amount
         if self._cools_down(currency, now):
             return "WITHDRAWAL_COOLDOWN", amount
         if self.cash[currency] < amount:

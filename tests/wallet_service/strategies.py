@@ -12,10 +12,19 @@ from hypothesis import strategies as st
 
 from shared import money
 from shared.contracts.commands import Command
-from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, NEEDS_PROVIDER, REQUEST_KINDS, REVERSIBLE, Kind
+from shared.contracts.kinds import (
+    LIMIT_KINDS,
+    NEEDS_ORIGINAL,
+    NEEDS_PROVIDER,
+    PLAYER_KINDS,
+    REQUEST_KINDS,
+    REVERSIBLE,
+    Kind,
+)
 from tests.wallet_service import model
 from tests.wallet_service.support import NOW, command
 from wallet_service.domain.limits import Rules
+from wallet_service.domain.restrictions import Tier, Tiers
 from wallet_service.settings import LimitSettings
 
 T = TypeVar("T")
@@ -27,7 +36,7 @@ KINDS = [
     *[Kind.GAME_BET] * 10,
     *[Kind.GAME_PAYOUT, Kind.WITHDRAWAL_HOLD, Kind.REVERSAL, Kind.REVERSAL],
     *[Kind.BET_ROLLBACK, Kind.ADJUSTMENT_CREDIT] * 3,
-    *[Kind.LIMIT_OVERRIDE, Kind.LIMIT_REQUEST, Kind.LIMIT_REQUEST],
+    *[Kind.LIMIT_OVERRIDE, Kind.LIMIT_REQUEST, Kind.LIMIT_REQUEST, Kind.KYC_TIER],
     *Kind,
 ]
 FUNDS = (Kind.DEPOSIT, Kind.ADJUSTMENT_CREDIT)
@@ -73,6 +82,12 @@ JURISDICTION = {
     "GBP": {"MAX_PAYOUT_AMOUNT": 500},
 }
 RAISE_WAIT = timedelta(hours=24)
+# Whether the tier may withdraw, and the most that it may deposit in all.
+TIERS: dict[str, tuple[bool, dict[str, int]]] = {
+    "UNVERIFIED": (True, {"USD": 9000}),
+    "VERIFIED": (True, {}),
+    "REJECTED": (False, {"USD": 0, "EUR": 0}),
+}
 
 REGIMES = [(rolling, zone) for zone in ("Europe/Malta", "America/New_York", "America/Santiago") for rolling in (0, 1)]
 Regime = tuple[int, str]
@@ -103,7 +118,7 @@ def house(regime: Regime) -> model.House:
     rolling, zone = regime
     cooldown = {"WITHDRAWAL_COOLDOWN_SECONDS": COOLDOWN_S}
     operator = {currency: limits | cooldown for currency, limits in OPERATOR.items()}
-    return model.House(operator, JURISDICTION, zone, bool(rolling), RAISE_WAIT)
+    return model.House(operator, JURISDICTION, zone, bool(rolling), RAISE_WAIT, TIERS, "UNVERIFIED")
 
 
 @cache
@@ -118,7 +133,8 @@ def rules(regime: Regime) -> Rules:
         "limit_windows": "rolling" if rolling else "calendar",
         "platform_time_zone": zone,
     }
-    return LimitSettings(**settings).rules()
+    tiers = Tiers("UNVERIFIED", {name: Tier(*tier) for name, tier in TIERS.items()})
+    return LimitSettings(**settings).rules()._replace(tiers=tiers)
 
 
 def _as_settings(limits: dict[str, dict[str, int]]) -> dict[str, dict[str, str]]:
@@ -173,6 +189,8 @@ def settled(draft: Draft, earlier: Sequence[Command], at: datetime) -> Command:
     fields: dict[str, Any] = {"command_id": UUID(int=len(earlier) + 1), "currency": draft.currency}
     if kind in NEEDS_PROVIDER:
         fields["provider"] = draft.provider
+    if kind in PLAYER_KINDS:
+        return _about_the_player(draft, fields["command_id"], at)
     if kind in LIMIT_KINDS:
         names = LIMITS if kind in REQUEST_KINDS else STAFFS_LIMITS
         fields["reference_id"] = names[ord(draft.reference_id) % len(names)]
@@ -186,6 +204,22 @@ def settled(draft: Draft, earlier: Sequence[Command], at: datetime) -> Command:
     if draft.late_s is not None:
         fields["expires_at"] = at + timedelta(seconds=draft.late_s)
     return command(kind, **fields)
+
+
+def _about_the_player(draft: Draft, command_id: UUID, at: datetime) -> Command:
+    choice = "abcdef".index(draft.reference_id)
+    fields: dict[str, Any] = {"command_id": command_id, "user_id": draft.user_id}
+    if draft.kind is Kind.KYC_TIER:
+        fields["reference_id"] = (*TIERS, "NONE")[choice % 4]
+    else:
+        # Most of them short, so that what comes after is not all refused.
+        fields["reference_id"] = "PERMANENT" if choice == 5 and draft.round_id == "r2" else "TEMPORARY"
+    if draft.kind is Kind.EXCLUSION:
+        until = at + timedelta(hours=(1, 1, 2, 24, 24 * 20, -1)[choice])
+        fields["until"] = None if fields["reference_id"] == "PERMANENT" else until
+    if draft.late_s is not None:
+        fields["expires_at"] = at + timedelta(seconds=draft.late_s)
+    return command(draft.kind, **fields)
 
 
 def _of(about: Command, kind: Kind) -> dict[str, Any]:

@@ -4,7 +4,7 @@ import itertools
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -35,6 +35,7 @@ from wallet_service.domain.needs import (
     Placed,
     needs,
 )
+from wallet_service.domain.restrictions import Restrictions
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.settings import LimitSettings
 
@@ -53,7 +54,7 @@ _FAR = {
     "withdrawal_cooldown_seconds": 0,
 }
 _NAMES = {name.upper(): value for name, value in _FAR.items() if name != "withdrawal_cooldown_seconds"}
-FAR_LIMITS: dict[str, Any] = {**_FAR, "currency_limits": {"EUR": _NAMES, "JPY": _NAMES}}
+FAR_LIMITS: dict[str, Any] = {**_FAR, "jurisdiction": "none", "currency_limits": {"EUR": _NAMES, "JPY": _NAMES}}
 RULES = LimitSettings(**FAR_LIMITS).rules()
 FAR_LIMITS_ENVIRONMENT = {
     name.upper(): value if isinstance(value, str) else json.dumps(value) for name, value in FAR_LIMITS.items()
@@ -70,7 +71,9 @@ _REFERENCE = {
     *(Kind.WITHDRAWAL_HOLD, Kind.WITHDRAWAL_CAPTURE, Kind.WITHDRAWAL_RELEASE),
     Kind.PAYOUT_RELEASE,
 }
+_ABOUT_PLAYERS = {Kind.EXCLUSION: "TEMPORARY", Kind.EXCLUSION_END: "TEMPORARY", Kind.KYC_TIER: "VERIFIED"}
 _REASON = {
+    *_ABOUT_PLAYERS,
     *(Kind.ADJUSTMENT_CREDIT, Kind.ADJUSTMENT_DEBIT, Kind.PAYOUT_RELEASE),
     *(Kind.LIMIT_OVERRIDE, Kind.LIMIT_OVERRIDE_REMOVAL),
     *_OTHER,
@@ -90,6 +93,11 @@ def command(kind: Kind, amount_minor: int = 1000, user_id: int = 42, **fields: A
         given["reference_id"] = str(UUID(int=1))
     if kind in _LIMIT:
         given["reference_id"] = "DAILY_LOSS_LIMIT"
+    if kind in _ABOUT_PLAYERS:
+        given |= {"currency": "XXX", "reference_id": _ABOUT_PLAYERS[kind]}
+        amount_minor = 0
+    if kind is Kind.EXCLUSION:
+        given["until"] = NOW + timedelta(days=1)
     if kind in _REASON:
         given |= {"reason": "goodwill", "actor": "ann"}
     return Command(kind=kind, amount_minor=amount_minor, user_id=user_id, **(given | fields))
@@ -109,6 +117,7 @@ class MemoryWallet:
         self.house: dict[HouseKey, int] = defaultdict(int)
         self.held: dict[HeldKey, int] = defaultdict(int)
         self.limits: dict[LimitKey, PlayerLimit] = {}
+        self.restrictions: dict[tuple[int, int], Restrictions] = {}
         self.openings: dict[tuple[AccountKey, datetime], Totals] = {}
         self.disputes: dict[DecisionKey, DisputeState] = {}
 
@@ -140,6 +149,7 @@ class MemoryWallet:
             accounts={key: each for key, each in self.accounts.items() if (key.lane, key.user_id) in players},
             openings={key: found for key in needed.counted if (found := self._opened(key, now))},
             limits={key: each for key, each in self.limits.items() if (key.lane, key.user_id) in players},
+            restrictions={key: self.restrictions[key] for key in needed.players if key in self.restrictions},
             holds={key: self.holds[key] for key in needed.holds if key in self.holds},
             movements=self._movements(needed),
             held_minor={key: self.held[key] for key in needed.held if key in self.held},
@@ -172,6 +182,7 @@ class MemoryWallet:
         for payouts, held in changes.held_minor.items():
             self.held[payouts] += held
         self.limits |= changes.limits
+        self.restrictions |= changes.restrictions
         for account, posted_at, totals in changes.backdated:
             for key, at in self.openings:
                 if key == account and at > posted_at:

@@ -16,7 +16,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import clock
 from shared.contracts.commands import Command, encode
-from shared.contracts.kinds import DISPUTE_KINDS, LIMIT_KINDS, NEEDS_ORIGINAL, NEEDS_REFERENCE, Kind, Status
+from shared.contracts.kinds import (
+    DISPUTE_KINDS,
+    LIMIT_KINDS,
+    NEEDS_ORIGINAL,
+    NEEDS_REFERENCE,
+    PLAYER_KINDS,
+    Kind,
+    Status,
+)
 from shared.contracts.readings import Check, HeldPayout, LimitReading, PlayerMetrics
 from shared.lanes import lane_of
 from shared.signing import ChainKeys
@@ -285,6 +293,8 @@ def anything(earlier: list[UUID]) -> st.SearchStrategy[Command]:
     @st.composite
     def drawn(draw: st.DrawFn) -> Command:
         kind = draw(st.sampled_from([*[Kind.DEPOSIT] * 6, *[Kind.GAME_BET] * 6, *Kind]))
+        if kind in PLAYER_KINDS:
+            return command(kind, user_id=draw(st.sampled_from([7, 42])), command_id=uuid4())
         fields: dict[str, Any] = {"command_id": uuid4(), "currency": draw(st.sampled_from(["USD", "USD", "EUR"]))}
         if kind in LIMIT_KINDS:
             fields["reference_id"] = draw(

@@ -326,7 +326,7 @@ class TestChangesOfALimit:
 
 def wallet_of(**limits: Any) -> MemoryWallet:
     """A wallet with the defaults, but for these settings."""
-    return MemoryWallet(rules=LimitSettings(**limits).rules())
+    return MemoryWallet(rules=LimitSettings(**{"jurisdiction": "none"} | limits).rules())
 
 
 def reasons(wallet: MemoryWallet, *commands: Command, at: datetime = NOW) -> list[str | None]:

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError, IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database as databases
-from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, Account, Kind, Status
+from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, PLAYER_KINDS, Account, Kind, Status
 from shared.contracts.limits import LimitName
 from shared.errors import DatabaseUnavailable
 from shared.signing import GENESIS, ChainKeys
@@ -40,6 +40,7 @@ from wallet_service.domain.needs import (
     Placed,
     needs,
 )
+from wallet_service.domain.restrictions import Restrictions
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository import Offsets, Reads
 from wallet_service.settings import LimitSettings
@@ -49,7 +50,7 @@ pytestmark = pytest.mark.integration
 KEYS = ChainKeys.parse(CHAIN_KEYS)
 TABLES = (
     *("transactions", "lanes", "accounts", "house_accounts", "holds", "cancellations"),
-    *("account_openings", "player_limits", "held_payouts", "disputes"),
+    *("account_openings", "player_limits", "held_payouts", "disputes", "player_restrictions"),
 )
 # Limits that the streams below reach.
 RULES = LimitSettings(
@@ -99,6 +100,10 @@ def stream(seed: int, length: int) -> list[Placed]:
             "currency": draw.choice(["USD", "USD", "EUR"]),
         }
         user_id = draw.randrange(1, 9)
+        if kind in PLAYER_KINDS:
+            each = command(kind, user_id=user_id, command_id=fields["command_id"])
+            made.append(Placed(user_id % LANES, each))
+            continue
         if kind in NEEDS_ORIGINAL:
             others = [each for _, each in made if each.user_id == user_id]
             other = draw.choice(others) if others else None
@@ -243,6 +248,7 @@ def _a_change_of_everything() -> Changes:
         house_minor={HouseKey(0, "clearing:stripe", "USD"): -1000},
         held_minor={HeldKey(0, 42, "USD", "a", "r"): 7},
         limits={LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD"): PlayerLimit(own=100)},
+        restrictions={(0, 42): Restrictions(tier="VERIFIED")},
         openings={account: Opening(NOW, Totals())},
         disputes=[DisputeChange(row.row.content.command_id, DisputeState.OPEN, row.row)],
     )
@@ -269,6 +275,8 @@ def _spoiled(part: str) -> Changes:
         case "limits":
             key = LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD")
             return replace(good, limits={key: PlayerLimit(pending=100)})
+        case "restrictions":
+            return replace(good, restrictions={(0, 42): Restrictions(excluded_until=NOW)})
         case "openings":
             key = AccountKey(0, 42, "USD")
             return replace(good, openings={key: Opening(None, Totals())})  # type: ignore[arg-type]
@@ -292,7 +300,7 @@ async def test_a_save_of_everything_is_kept(engine: AsyncEngine, database: Datab
 async def test_a_save_that_fails_anywhere_leaves_nothing_behind(engine: AsyncEngine, database: Database) -> None:
     for part in (
         *("rows", "accounts", "house accounts", "holds", "cancellations", "lanes"),
-        *("held payouts", "limits", "openings", "disputes"),
+        *("held payouts", "limits", "restrictions", "openings", "disputes"),
     ):
         with pytest.raises(IntegrityError) as caught:
             await _save(engine, _spoiled(part))

@@ -43,6 +43,7 @@ from wallet_service.domain.needs import (
     original_key,
     reversal_key,
 )
+from wallet_service.domain.restrictions import UNRESTRICTED
 from wallet_service.domain.state import Concerned, Decision, DisputeState, Movement, Original, PlayerAccount
 
 _ABOUT_PAYOUTS = frozenset({Kind.GAME_PAYOUT, Kind.PAYOUT_ROLLBACK})
@@ -62,6 +63,7 @@ class Batch:
         self._accounts = loaded.accounts
         self._openings = loaded.openings
         self._limits = loaded.limits
+        self._restrictions = loaded.restrictions
         self._holds = loaded.holds
         self._movements = loaded.movements
         self._held_minor = loaded.held_minor
@@ -99,6 +101,7 @@ class Batch:
         kind, key = command.kind, account_key(lane, command)
         account = self._accounts.get(key, _NO_ACCOUNT)
         standing = Standing(self._limits_of(key), account.totals, self._began_of(key, account), account.deposited_at)
+        restrictions = self._restrictions.get((lane, command.user_id), UNRESTRICTED)
         if kind in GAME_KINDS:
             bet = self._movements.get(movement_key(lane, command, Kind.GAME_BET), _NO_MOVEMENT)
             own = ROLLBACKS.get(kind, kind)
@@ -106,8 +109,17 @@ class Batch:
                 bet if own is Kind.GAME_BET else self._movements.get(movement_key(lane, command, own), _NO_MOVEMENT)
             )
             held_minor = self._held_minor.get(held_key(lane, command), 0) if kind in _ABOUT_PAYOUTS else 0
-            return Concerned(account, self._rules, standing, None, movement, bet.cancelled, held_minor)
-        concerned = Concerned(account, self._rules, standing)
+            return Concerned(
+                account,
+                self._rules,
+                standing,
+                None,
+                movement,
+                bet.cancelled,
+                held_minor,
+                restrictions=restrictions,
+            )
+        concerned = Concerned(account, self._rules, standing, restrictions=restrictions)
         if kind in HOLD_KINDS:
             return concerned._replace(hold=self._holds.get(hold_key(lane, command)))
         if kind is Kind.PAYOUT_RELEASE:
@@ -179,6 +191,9 @@ class Batch:
             self._limits[limited] = self.changes.limits[limited] = decision.limit
             self._limited.add((lane, command.user_id))
             self._values.pop(account_key(lane, command), None)
+        if decision.restrictions is not None:
+            player = (lane, command.user_id)
+            self._restrictions[player] = self.changes.restrictions[player] = decision.restrictions
         if decision.status is Status.POSTED:
             self._fold_house(lane, command, decision)
 

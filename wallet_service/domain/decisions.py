@@ -12,7 +12,7 @@ from shared import clock
 from shared.contracts.commands import Command
 from shared.contracts.kinds import ENTRIES, ROLLBACKS, Account, Entry, Kind, Reason, Status
 from shared.contracts.limits import LimitName
-from wallet_service.domain import corrections, limit_changes
+from wallet_service.domain import corrections, limit_changes, restricting
 from wallet_service.domain.limits import Measure, first_excess
 from wallet_service.domain.state import (
     Concerned,
@@ -73,6 +73,26 @@ def _in_cooldown(command: Command, concerned: Concerned, now: datetime) -> Decis
     return refused(command, concerned, Reason.WITHDRAWAL_COOLDOWN, ends_at=clock.to_text(ends_at))
 
 
+def _excluded(command: Command, concerned: Concerned, now: datetime) -> Decision | None:
+    restrictions = concerned.restrictions
+    if not restrictions.excluded(now):
+        return None
+    until = restrictions.excluded_until
+    return refused(command, concerned, Reason.SELF_EXCLUDED, **({"until": clock.to_text(until)} if until else {}))
+
+
+def _not_verified(command: Command, concerned: Concerned) -> Decision | None:
+    """What the player's tier does not allow: a withdrawal, or more deposits in all."""
+    tier = concerned.restrictions.tier_of(concerned.rules.tiers)
+    if command.kind is not Kind.DEPOSIT:
+        return None if tier.withdrawals else refused(command, concerned, Reason.KYC_REQUIRED)
+    most, used = tier.deposits.get(command.currency), concerned.account.totals.deposits_minor
+    if most is None or used + command.amount_minor <= most:
+        return None
+    facts: Facts = {"limit_minor": most, "used_minor": used, "remaining_minor": max(most - used, 0)}
+    return refused(command, concerned, Reason.KYC_REQUIRED, **facts)
+
+
 def _unconditional(command: Command, concerned: Concerned, now: datetime) -> Decision:
     # What the provider has already moved is recorded, even where it leaves the player owing.
     return posted(command, concerned, now)
@@ -83,17 +103,25 @@ def _funded(command: Command, concerned: Concerned, now: datetime) -> Decision:
 
 
 def _deposit(command: Command, concerned: Concerned, now: datetime) -> Decision:
-    return _past_a_limit(command, concerned, Measure.DEPOSITS) or posted(command, concerned, now)
+    refusal = (
+        _excluded(command, concerned, now)
+        or _past_a_limit(command, concerned, Measure.DEPOSITS)
+        or _not_verified(command, concerned)
+    )
+    return refusal or posted(command, concerned, now)
 
 
 def _withdrawal(command: Command, concerned: Concerned, now: datetime) -> Decision:
-    return _in_cooldown(command, concerned, now) or _funded(command, concerned, now)
+    refusal = _not_verified(command, concerned) or _in_cooldown(command, concerned, now)
+    return refusal or _funded(command, concerned, now)
 
 
 def _bet(command: Command, concerned: Concerned, now: datetime) -> Decision:
     movement = concerned.movement
     if movement.cancelled:
         return refused(command, concerned, Reason.ROUND_CANCELLED)
+    if (refusal := _excluded(command, concerned, now)) is not None:
+        return refusal
     largest = concerned.standing.limit(LimitName.MAX_BET_AMOUNT)
     if largest is not None and command.amount_minor > largest:
         return refused(command, concerned, Reason.MAX_BET_EXCEEDED, limit_minor=largest)
@@ -173,7 +201,9 @@ def _release_payout(command: Command, concerned: Concerned, now: datetime) -> De
 def _hold(command: Command, concerned: Concerned, now: datetime) -> Decision:
     if (refusal := _HOLD_REFUSALS[Kind.WITHDRAWAL_HOLD, _state(concerned.hold)]) is not None:
         return refused(command, concerned, refusal)
-    if (decision := _in_cooldown(command, concerned, now) or _lacks_funds(command, concerned)) is not None:
+    if (decision := _not_verified(command, concerned) or _in_cooldown(command, concerned, now)) is not None:
+        return decision
+    if (decision := _lacks_funds(command, concerned)) is not None:
         return decision
     until = command.until or now + concerned.rules.hold_for
     hold = Hold(command.currency, command.amount_minor, until)
@@ -233,4 +263,7 @@ _DECIDE: dict[Kind, Decide] = {
     Kind.LIMIT_REQUEST: limit_changes.request,
     Kind.LIMIT_CONFIRMATION: limit_changes.confirm,
     Kind.LIMIT_REVOCATION: limit_changes.revoke,
+    Kind.EXCLUSION: restricting.exclude,
+    Kind.EXCLUSION_END: restricting.end_exclusion,
+    Kind.KYC_TIER: restricting.assign_tier,
 }

@@ -12,6 +12,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from shared.contracts.limits import IN_SECONDS, LimitName
+from wallet_service.domain.restrictions import Tiers
 
 
 class Window(StrEnum):
@@ -145,13 +146,19 @@ NO_PLAYER_LIMIT = PlayerLimit()
 
 
 class Rules(NamedTuple):
-    """The operator's limits and the jurisdiction's, by currency. One that the operator has no limits in is refused."""
+    """The operator's limits and the jurisdiction's, by currency. One that the operator has no limits in is refused.
+
+    Beside them, what the tiers allow.
+    """
 
     operator: Mapping[str, Values]
     jurisdiction: Mapping[str, Values]
     windows: Windows
     raise_wait: timedelta
     hold_for: timedelta
+    tiers: Tiers
+    # Whether a permanent exclusion can be ended.
+    permanent_ends: bool
 
     def allows(self, currency: str) -> bool:
         """Whether there are limits in this currency, without which nothing can be checked."""

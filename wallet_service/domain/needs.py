@@ -12,6 +12,7 @@ from shared.contracts.kinds import GAME_KINDS, HOLD_KINDS, NEEDS_ORIGINAL, ROLLB
 from shared.contracts.limits import LimitName
 from shared.signing import ChainedRow
 from wallet_service.domain.limits import PlayerLimit, Totals, Window
+from wallet_service.domain.restrictions import Restrictions
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 
 
@@ -154,6 +155,8 @@ class Loaded:
     accounts: dict[AccountKey, PlayerAccount]
     openings: dict[AccountKey, dict[Window, Totals]]
     limits: dict[LimitKey, PlayerLimit]
+    # By lane and player.
+    restrictions: dict[tuple[int, int], Restrictions]
     holds: dict[HoldKey, Hold]
     movements: dict[MovementKey, Movement]
     held_minor: dict[HeldKey, int]
@@ -164,7 +167,7 @@ class Loaded:
     @classmethod
     def nothing(cls, now: datetime) -> "Loaded":
         """What a database says that has decided nothing yet."""
-        return cls(now, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})
+        return cls(now, {}, {}, {}, {}, {}, {}, {}, {}, {}, {}, {})
 
 
 @dataclass(slots=True)
@@ -180,6 +183,7 @@ class Changes:
     house_minor: dict[HouseKey, int] = field(default_factory=lambda: defaultdict(int))
     held_minor: dict[HeldKey, int] = field(default_factory=lambda: defaultdict(int))
     limits: dict[LimitKey, PlayerLimit] = field(default_factory=dict)
+    restrictions: dict[tuple[int, int], Restrictions] = field(default_factory=dict)
     openings: dict[AccountKey, Opening] = field(default_factory=dict)
     backdated: list[Backdated] = field(default_factory=list)
     disputes: list[DisputeChange] = field(default_factory=list)

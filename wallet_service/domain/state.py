@@ -8,6 +8,7 @@ from shared.contracts.commands import Command
 from shared.contracts.kinds import ENTRIES, NO_ENTRY, Account, Entry, Kind, Reason, Status
 from shared.money import MAX_BALANCE_MINOR
 from wallet_service.domain.limits import NO_PLAYER_LIMIT, PlayerLimit, Rules, Standing, Totals
+from wallet_service.domain.restrictions import UNRESTRICTED, Restrictions
 
 Facts = dict[str, int | str]
 
@@ -101,6 +102,7 @@ class Concerned(NamedTuple):
     original: Original | None = None
     # Of a limit's command: what is set for the player.
     limit: PlayerLimit = NO_PLAYER_LIMIT
+    restrictions: Restrictions = UNRESTRICTED
 
 
 class CountedBack(NamedTuple):
@@ -124,6 +126,7 @@ class Decision(NamedTuple):
     original: Original | None = None
     limit: PlayerLimit | None = None
     counted_back: CountedBack | None = None
+    restrictions: Restrictions | None = None
     facts: Facts | None = None
 
 

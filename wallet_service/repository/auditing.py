@@ -8,6 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import database
+from shared.money import NO_CURRENCY
 from shared.signing import CONTENT_SQL
 from wallet_service.domain.auditing import AuditedRow
 from wallet_service.repository.sql import MOVED_CASH, MOVED_RESERVED
@@ -24,7 +25,8 @@ _BALANCES = text(
         coalesce(f.cash, 0) AS folded_cash, coalesce(f.reserved, 0) AS folded_reserved, coalesce(f.rows, 0) AS rows
     FROM (SELECT * FROM accounts WHERE lane = :lane AND user_id = :user_id) a FULL JOIN (
         SELECT t.currency, sum({MOVED_CASH})::bigint AS cash, sum({MOVED_RESERVED})::bigint AS reserved,
-            count(*) AS rows FROM transactions t WHERE t.lane = :lane AND t.user_id = :user_id GROUP BY t.currency
+            count(*) AS rows FROM transactions t WHERE t.lane = :lane AND t.user_id = :user_id
+            AND t.currency <> '{NO_CURRENCY}' GROUP BY t.currency
     ) f USING (currency) ORDER BY currency"""  # noqa: S608
 )
 

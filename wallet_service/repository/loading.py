@@ -8,6 +8,7 @@ from sqlalchemy import Row, text
 from sqlalchemy.dialects.postgresql import BYTEA, TIMESTAMP
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from shared.contracts.exclusions import ExclusionType
 from shared.contracts.kinds import Kind
 from shared.contracts.limits import LimitName
 from shared.signing import GENESIS
@@ -23,6 +24,7 @@ from wallet_service.domain.needs import (
     MovementKey,
     Needs,
 )
+from wallet_service.domain.restrictions import Restrictions
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository.sql import (
     BIGINTS,
@@ -81,6 +83,12 @@ _LIMITS = sql(
     """SELECT l.lane, l.user_id, l.name, l.currency, l.override, l.own, l.pending, l.pending_from
     FROM unnest(:lanes, :users) AS k(lane, user_id)
     JOIN player_limits l ON l.lane = k.lane AND l.user_id = k.user_id""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+)
+_RESTRICTIONS = sql(
+    """SELECT r.lane, r.user_id, r.exclusion, r.excluded_until, r.tier FROM unnest(:lanes, :users) AS k(lane, user_id)
+    JOIN player_restrictions r ON r.lane = k.lane AND r.user_id = k.user_id""",
     lanes=SMALLINTS,
     users=BIGINTS,
 )
@@ -165,6 +173,7 @@ async def _loaded(connection: AsyncConnection, needs: Needs, windows: Windows, l
     players = {"lanes": [lane for lane, _ in needs.players], "users": [user for _, user in needs.players]}
     accounts = await connection.execute(_ACCOUNTS, players)
     limits = await connection.execute(_LIMITS, players)
+    restrictions = await connection.execute(_RESTRICTIONS, players)
     return Loaded(
         now=now,
         lanes={row.lane: LaneState(row.position, row.head) for row in lanes},
@@ -172,12 +181,18 @@ async def _loaded(connection: AsyncConnection, needs: Needs, windows: Windows, l
         accounts={AccountKey(*row[:3]): PlayerAccount(row[3], row[4], Totals(*row[5:8]), *row[8:]) for row in accounts},
         openings=await _openings(connection, needs.counted, windows, now),
         limits={LimitKey(row[0], row[1], LimitName(row[2]), row[3]): PlayerLimit(*row[4:]) for row in limits},
+        restrictions={(row.lane, row.user_id): _restrictions(row) for row in restrictions},
         holds=await _holds(connection, needs.holds),
         movements=await _movements(connection, needs.cancellations, needs.movements),
         held_minor=await _held(connection, needs.held),
         reversed_minor=await _reversed(connection, needs.originals),
         disputes=await _disputes(connection, list(needs.originals.values())),
     )
+
+
+def _restrictions(row: Row[Any]) -> Restrictions:
+    exclusion = None if row.exclusion is None else ExclusionType(row.exclusion)
+    return Restrictions(exclusion, row.excluded_until, row.tier)
 
 
 async def _openings(

@@ -11,6 +11,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database
 from shared.contracts.kinds import Kind
+from shared.money import NO_CURRENCY
 from wallet_service.domain.events import Dispute, ReadRow
 from wallet_service.domain.expiring import ExpiredHold
 from wallet_service.domain.needs import JournalRow
@@ -54,9 +55,10 @@ _HELD_PAYOUTS = sql(
     lanes=SMALLINTS,
 )
 _AS_OF = text(
-    """SELECT DISTINCT ON (currency) currency, position, cash_after AS cash, reserved_after AS reserved
+    f"""SELECT DISTINCT ON (currency) currency, position, cash_after AS cash, reserved_after AS reserved
     FROM transactions WHERE lane = :lane AND user_id = :user_id AND created_at <= :moment
-    ORDER BY currency, position DESC"""
+        AND currency <> '{NO_CURRENCY}'
+    ORDER BY currency, position DESC"""  # noqa: S608
 )
 
 

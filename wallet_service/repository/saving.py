@@ -132,6 +132,17 @@ _ADD_TO_HOUSE = sql(
     currencies=TEXTS,
     amounts=BIGINTS,
 )
+_SAVE_RESTRICTIONS = sql(
+    """INSERT INTO player_restrictions (lane, user_id, exclusion, excluded_until, tier)
+    SELECT * FROM unnest(:lanes, :users, :exclusions, :until, :tiers)
+    ON CONFLICT (lane, user_id) DO UPDATE SET exclusion = excluded.exclusion,
+        excluded_until = excluded.excluded_until, tier = excluded.tier""",
+    lanes=SMALLINTS,
+    users=BIGINTS,
+    exclusions=TEXTS,
+    until=MOMENTS,
+    tiers=TEXTS,
+)
 _SAVE_HOLDS = sql(
     """INSERT INTO holds (lane, user_id, reference_id, currency, remaining, hold_until)
     SELECT * FROM unnest(:lanes, :users, :references, :currencies, :remaining, :until)
@@ -215,6 +226,7 @@ async def save(connection: AsyncConnection, changes: Changes, offsets: Offsets, 
     await connection.execute(_INSERT_ROWS, {**columns, "checksum": [row.checksum for row in changes.rows]})
     await _save_accounts(connection, changes)
     await _save_limits(connection, changes)
+    await _save_restrictions(connection, changes)
     await _save_what_is_open(connection, changes)
     await connection.execute(
         _MOVE_LANES,
@@ -289,6 +301,21 @@ async def _save_limits(connection: AsyncConnection, changes: Changes) -> None:
                 "own": [limit.own for limit in limits],
                 "pending": [limit.pending for limit in limits],
                 "pending_from": [limit.pending_from for limit in limits],
+            },
+        )
+
+
+async def _save_restrictions(connection: AsyncConnection, changes: Changes) -> None:
+    if changes.restrictions:
+        restrictions = changes.restrictions.values()
+        await connection.execute(
+            _SAVE_RESTRICTIONS,
+            {
+                "lanes": [lane for lane, _ in changes.restrictions],
+                "users": [user_id for _, user_id in changes.restrictions],
+                "exclusions": [each.exclusion for each in restrictions],
+                "until": [each.excluded_until for each in restrictions],
+                "tiers": [each.tier for each in restrictions],
             },
         )
 

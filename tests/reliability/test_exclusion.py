@@ -1,0 +1,74 @@
+"""After an exclusion is acknowledged no bet and no deposit is accepted, on any instance, whatever moves meanwhile."""
+
+import asyncio
+import random
+from collections.abc import Callable
+
+import pytest
+
+from shared.broker import BrokerOptions
+from shared.contracts.commands import Command
+from shared.contracts.kinds import Kind, Reason, Status
+from tests.reliability.support import Service
+from tests.support import Database, as_administrator
+from tests.wallet_service.client import Client
+from tests.wallet_service.support import command
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+
+ROUNDS, PLAYERS = 50, 20
+GUEST_DIES, GUEST_RETURNS = 15, 30
+LONGEST_PAUSE_S = 0.02
+# Whose bet or deposit the wallet accepted behind the exclusion, whatever the client heard.
+ACCEPTED_AFTER = """
+    SELECT t.user_id, t.position FROM wallet.transactions e JOIN wallet.transactions t
+        ON t.lane = e.lane AND t.user_id = e.user_id AND t.position > e.position
+    WHERE e.kind = 'EXCLUSION' AND t.kind IN ('GAME_BET', 'DEPOSIT') AND t.status = 'posted'"""
+
+
+def bet(user_id: int, number: int) -> Command:
+    return command(Kind.GAME_BET, 100, user_id, reference_id=f"g-{user_id}-{number}")
+
+
+async def exclude_and_try(client: Client, users: range, draw: random.Random) -> int:
+    """Exclude players in the middle of their bets, and try to play on as soon as each is told; returns the tries."""
+    await client.ask(*(command(Kind.DEPOSIT, 10_000, user_id) for user_id in users))
+    exclusions = [command(Kind.EXCLUSION, user_id=user_id) for user_id in users]
+    await client.send(*(bet(user_id, 1) for user_id in users), asking=False)
+    await asyncio.sleep(draw.random() * LONGEST_PAUSE_S)
+    await asyncio.gather(client.send(*exclusions), client.send(*(bet(each, 2) for each in users), asking=False))
+    told = {each.command_id: each.user_id for each in exclusions}
+    tried = 0
+    for _ in range(2 * len(users)):
+        (reply,) = await client.replies(1)
+        assert reply.transaction is not None
+        if (user_id := told.get(reply.command_id)) is not None:
+            assert reply.transaction.status is Status.POSTED
+            await asyncio.sleep(draw.random() * LONGEST_PAUSE_S / len(users))
+            again = command(Kind.DEPOSIT, 100, user_id) if draw.random() < 0.3 else bet(user_id, 3)
+            await client.send(again)
+        else:
+            assert (reply.transaction.status, reply.transaction.reason) == (Status.REFUSED, Reason.SELF_EXCLUDED)
+            tried += 1
+    return tried
+
+
+async def test_a_thousand_tries_to_play_on_after_an_exclusion_are_refused(
+    kafka: BrokerOptions, database: Database, service: Callable[..., Service]
+) -> None:
+    steady, guest = service(), service()
+    draw, tried = random.Random(4), 0
+    for each in (steady, guest):
+        each.start()
+    for each in (steady, guest):
+        await each.until_ready()
+    async with Client(kafka) as client:
+        for number in range(ROUNDS):
+            if number == GUEST_DIES:
+                guest.kill()
+            if number == GUEST_RETURNS:
+                guest.start()
+            first = 1 + number * PLAYERS
+            tried += await exclude_and_try(client, range(first, first + PLAYERS), draw)
+    assert tried == ROUNDS * PLAYERS
+    assert await as_administrator(database, ACCEPTED_AFTER) == []
