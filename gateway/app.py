@@ -115,6 +115,7 @@ def assembled(
     app = service.application(
         SERVICE,
         settings,
+        title="LangSense",
         health=health,
         metrics=metrics,
         lifespan=lifespan,

@@ -76,11 +76,12 @@ def application(
     lifespan: Lifespan,
     routers: tuple[APIRouter, ...] = (),
     health_prefix: str = "",
+    title: str | None = None,
     **fastapi_options: Any,
 ) -> FastAPI:
     """A FastAPI application with what every service has. `lifespan` starts and stops what this one has of its own."""
     logs.configure(service, settings.log_level, settings.log_format)
-    app = FastAPI(title=service, lifespan=lifespan, **fastapi_options)
+    app = FastAPI(title=title or service, lifespan=lifespan, **fastapi_options)
     problems.install(app)
     app.add_middleware(Envelope, metrics=metrics)
     # Routes are looked through in this order, and a service's own are asked for more often.
