@@ -1,6 +1,6 @@
-"""Compliance: KYC, exclusions, the audit log.
+"""Compliance: the audit log, and audits of how players are protected.
 
-Owns: its schema, which has no table yet.
-Hears: nothing yet.
+Owns: the audit log and its checkpoints; what the ledger says of tiers, exclusions, limit changes and deposits.
+Hears: `ledger.events.v1`.
 Says: nothing yet.
 """

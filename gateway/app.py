@@ -12,6 +12,7 @@ from gateway.domain.callers import Caller, caller_of
 from gateway.domain.ports import WalletLink
 from gateway.endpoints import (
     API,
+    audit_log,
     audits,
     corrections,
     limit_changes,
@@ -30,6 +31,7 @@ from gateway.endpoints.transactions import Postings
 from gateway.handlers.link import KafkaWalletLink
 from gateway.handlers.presence import Presence
 from gateway.repository import Reads
+from gateway.repository.records import Records
 from gateway.settings import Settings
 from shared import broker, clock, journal, service, tokens
 from shared.broker import BrokerOptions, Publisher
@@ -57,6 +59,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         journal.internal_client(url, settings.internal_api_token.get_secret_value())
         for url in (settings.wallet_service_url, settings.fraud_service_url, settings.metrics_service_url)
     ]
+    compliance = journal.internal_client(
+        settings.compliance_service_url, settings.internal_api_token.get_secret_value()
+    )
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S)
     reads = Reads(*inner)
     keys = _keys(settings, outer)
@@ -73,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for client in (*inner, outer):
+            for client in (*inner, compliance, outer):
                 stack.push_async_callback(client.aclose)
             await keys.start()
             stack.push_async_callback(publisher.stop)
@@ -94,7 +99,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     verifier = Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, read=caller_of)
-    return assembled(settings, verifier, link, reads, health=health, metrics=metrics, lifespan=lifespan)
+    records = Records(compliance)
+    return assembled(settings, verifier, link, reads, records, health=health, metrics=metrics, lifespan=lifespan)
 
 
 def assembled(
@@ -102,6 +108,7 @@ def assembled(
     verifier: Verifier[Caller],
     link: WalletLink,
     reads: Reads,
+    records: Records,
     *,
     health: Health,
     metrics: Metrics,
@@ -129,9 +136,11 @@ def assembled(
             limits.play(door, rates, reads, clock.utc_now),
             limit_changes.overrides(door, changes),
             limit_changes.requests(door, changes),
-            audits.router(door, rates, reads),
-            reconciliations.router(settings, door, reads, clock.utc_now),
+            audits.router(door, rates, reads, records),
+            reconciliations.router(settings, door, reads, records, clock.utc_now),
             reports.router(door, reads),
+            audit_log.router(door, records),
+            audit_log.audits(door, records, clock.utc_now),
         ),
         health_prefix=API,
         docs_url=None,

@@ -22,6 +22,8 @@ def ensure(folder: Path) -> None:
     _once(folder / "internal_api_token", secrets.token_urlsafe(32))
     _once(folder / "chain_keys", f"k1:{secrets.token_hex(32)}")
     _once(folder / "checkpoint_keys", f"s1:{secrets.token_hex(32)}")
+    _once(folder / "audit_keys", f"a1:{secrets.token_hex(32)}")
+    _once(folder / "audit_signing_keys", f"b1:{secrets.token_hex(32)}")
     _once(folder / POSTGRES_PASSWORD, secrets.token_urlsafe(24))
     for role in SCHEMAS:
         _once(folder / password_file(role), secrets.token_urlsafe(24))

@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -140,21 +140,34 @@ Checkpoints = Annotated[
     typer.Option("--checkpoints", envvar="CHECKPOINT_SINK", help="The checkpoints outside: file:///folder."),
 ]
 
+AuditCheckpoints = Annotated[
+    str | None,
+    typer.Option("--audit-checkpoints", envvar="AUDIT_SINK", help="The audit log's outside: file:///folder."),
+]
+AuditArchive = Annotated[
+    Path | None, typer.Option("--audit-archive", envvar="AUDIT_ARCHIVE", help="The folder of archived months.")
+]
+
 
 @app.command(name="verify")
 def verify_command(
     export: Annotated[Path | None, typer.Option("--export", help="An export instead of the running platform.")] = None,
     public_keys: PublicKeysFile = None,
     checkpoints: Checkpoints = None,
+    audit_checkpoints: AuditCheckpoints = None,
+    audit_archive: AuditArchive = None,
     data: Data = None,
 ) -> None:
-    """Verify the ledger: conservation, balances, every row's place in the chain and under its signed checkpoint.
+    """Verify the ledger: conservation, balances, every row's place in the chain and under its signed checkpoint; and
+    the audit log.
 
     Exit 1 if anything is wrong. An export needs --public-keys, and nothing else.
     """
     console = Console()
     if export is None:
-        checks = asyncio.run(verify.ledger(places.find(data), public_keys, checkpoints, console))
+        found = places.find(data)
+        checks = asyncio.run(verify.ledger(found, public_keys, checkpoints, console))
+        checks.append(asyncio.run(verify.audit_log(found, public_keys, audit_checkpoints, audit_archive, console)))
     elif public_keys is None:
         _fail("--export goes with --public-keys: the keys that you trust, not those in the export")
     else:
@@ -162,6 +175,25 @@ def verify_command(
     report.show_checks(console, checks)
     if not all(check.holds for check in checks):
         raise typer.Exit(1)
+
+
+@app.command(name="archive-audit-log")
+def archive_audit_log(
+    database_url: Annotated[str, typer.Option(envvar="DATABASE_URL", help="An administrator's: only it may drop.")],
+    archive: Annotated[Path, typer.Option(envvar="AUDIT_ARCHIVE", help="The folder of archived months.")],
+    retention_days: Annotated[int, typer.Option(envvar="AUDIT_RETENTION_DAYS", min=1, max=36_500)] = 90,
+    audit_checkpoints: AuditCheckpoints = None,
+    actor: Annotated[str, typer.Option(help="Who it is on the record for.")] = "archive-audit-log",
+    data: Data = None,
+) -> None:
+    """Write whole months of the audit log that are old enough into files, verify these, and drop the months."""
+    found = places.find(data)
+    admin_dsn = migrate.administrator(database_url, found.secrets_dir)
+    keep = timedelta(days=retention_days)
+    made = asyncio.run(verify.archived(found, admin_dsn, archive, keep, audit_checkpoints, actor))
+    for each in made:
+        typer.echo(f"{each.month}: entries up to {each.through} are in {each.file}")
+    typer.echo(f"{len(made)} months archived, verified and dropped")
 
 
 @app.command(name="reconcile")
@@ -201,8 +233,10 @@ def verify_receipt(
 
 @app.command(name="public-keys")
 def public_keys_command(data: Data = None) -> None:
-    """Print the public keys of the checkpoints as a JWK set, for auditors."""
-    typer.echo(json.dumps(verify.own_public_keys(places.find(data)).jwks(), indent=2))
+    """Print the public keys of the checkpoints, the audit log's too, as a JWK set, for auditors."""
+    found = places.find(data)
+    public = verify.own_public_keys(found).and_those(verify.audit_keyring(found).signing.public())
+    typer.echo(json.dumps(public.jwks(), indent=2))
 
 
 parked_app = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)

@@ -32,6 +32,7 @@ class Places:
     kafka_fetch_max_wait_ms: int = 100
     lanes: int = 12
     checkpoint_sink: str = ""
+    audit_sink: str = ""
     broker: str = "external"
 
     def environment(self) -> dict[str, str]:
@@ -45,6 +46,7 @@ class Places:
             "LANES": str(self.lanes),
             "SECRETS_DIR": str(self.secrets_dir),
             "CHECKPOINT_SINK": self.checkpoint_sink,
+            "AUDIT_SINK": self.audit_sink,
         }
         for service, url in self.service_urls.items():
             variables[f"{service.upper()}_SERVICE_URL"] = url
@@ -105,4 +107,5 @@ def _from_environment() -> Places:
         kafka_fetch_max_wait_ms=int(os.environ.get("KAFKA_FETCH_MAX_WAIT_MS", "100")),
         lanes=int(os.environ.get("LANES", "12")),
         checkpoint_sink=os.environ.get("CHECKPOINT_SINK", ""),
+        audit_sink=os.environ.get("AUDIT_SINK", ""),
     )

@@ -28,8 +28,9 @@ READY_WITHIN_S = 90.0
 RESTARTS_PER_MINUTE = 5
 GATEWAY_STOPS_WITHIN_S = 20.0
 DATABASE = "langsense"
-# Beside the tables, so it proves less than a folder that is somebody else's.
+# Beside the tables, so they prove less than folders that are somebody else's.
 CHECKPOINTS = "checkpoints"
+AUDIT_CHECKPOINTS = "audit_checkpoints"
 
 # The gateway stops first and the wallet after it, so that what the gateway took is still decided.
 APPLICATIONS = {
@@ -87,6 +88,7 @@ def platform(
             kafka_idempotent_producer=cluster.idempotent_producer,
             kafka_fetch_max_wait_ms=cluster.fetch_max_wait_ms,
             checkpoint_sink=(data / CHECKPOINTS).as_uri(),
+            audit_sink=(data / AUDIT_CHECKPOINTS).as_uri(),
             broker=cluster.label,
         )
         services: dict[str, Service] = {}

@@ -1,9 +1,11 @@
 """`langsense verify` and what goes with it: where the keys are, and a bar that shows how far it is."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import timedelta
 from pathlib import Path
 
+import httpx2
 from pydantic import ValidationError
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -11,13 +13,16 @@ from rich.progress import Progress as Bar
 from sqlalchemy import text
 
 from ops import proof
+from ops.archive import Archive, Archived
 from ops.places import Places
 from ops.proof import Check, Outside, export
 from ops.proof.walk import Progress
+from shared import clock, database, journal
 from shared.checkpoints import PublicKeys, verify_receipt
+from shared.contracts.audit import NewAuditEntries, NewAuditEntry
 from shared.contracts.checkpoints import Receipt
-from shared.errors import ConfigurationError
-from shared.keyring import Keyring, KeySettings, source_of
+from shared.errors import ConfigurationError, ServiceUnavailable
+from shared.keyring import AuditKeySettings, KeyPlace, Keyring, KeySettings, source_of
 
 
 async def ledger(found: Places, public_keys: Path | None, checkpoints: str | None, console: Console) -> list[Check]:
@@ -35,6 +40,42 @@ async def ledger(found: Places, public_keys: Path | None, checkpoints: str | Non
             ]
         with bar(console, rows) as progress:
             return [*checks, await proof.chained(connection, keyring(found).chain, public, outside, progress)]
+
+
+async def audit_log(
+    found: Places, public_keys: Path | None, sink: str | None, archive: Path | None, console: Console
+) -> Check:
+    """Everything that must hold of a running platform's audit log, with what was archived of it."""
+    keys = audit_keyring(found)
+    public = read_public_keys(public_keys) if public_keys else keys.signing.public()
+    outside = outside_of(sink or found.audit_sink)
+    async with proof.snapshot(found.database_urls["compliance"], "compliance") as connection:
+        with bar(console, None) as progress:
+            return await proof.audited(connection, keys.chain, public, outside, archive, progress)
+
+
+async def archived(
+    found: Places, admin_dsn: str, folder: Path, keep: timedelta, sink: str | None, actor: str
+) -> Sequence[Archived]:
+    """Archive what is older than `keep` of a running platform's audit log, and drop it. Raises IntegrityViolation."""
+    engine = database.create_engine(admin_dsn, application="langsense-archive", schema="compliance")
+    token = (found.secrets_dir / "internal_api_token").read_text().strip()
+    client = journal.internal_client(found.service_urls["compliance"], token)
+
+    async def record(entry: NewAuditEntry) -> None:
+        body = NewAuditEntries(entries=[entry]).model_dump(mode="json")
+        try:
+            (await client.post("/audit-entries", json=body)).raise_for_status()
+        except httpx2.HTTPError as error:
+            raise ServiceUnavailable("the compliance service does not take it on record; nothing is dropped") from error
+
+    outside = outside_of(sink or found.audit_sink)
+    archive = Archive(engine, found.database_urls["compliance"], folder, audit_keyring(found), outside, record, actor)
+    try:
+        return await archive.run(clock.utc_now(), keep)
+    finally:
+        await client.aclose()
+        await engine.dispose()
 
 
 async def exported(folder: Path, public_keys: Path, checkpoints: str | None, console: Console) -> list[Check]:
@@ -64,9 +105,18 @@ def receipt(file: Path, public_keys: Path) -> Receipt:
 
 
 def keyring(found: Places) -> Keyring:
-    """The platform's keys, from where its KEY_SOURCE says. Raises ConfigurationError, KeysUnavailable."""
+    """The ledger's keys, from where the platform's KEY_SOURCE says. Raises ConfigurationError, KeysUnavailable."""
+    return _keyring(found, KeySettings)
+
+
+def audit_keyring(found: Places) -> Keyring:
+    """The audit log's keys. As `keyring`."""
+    return _keyring(found, AuditKeySettings)
+
+
+def _keyring(found: Places, place: type[KeyPlace]) -> Keyring:
     try:
-        settings = KeySettings(_secrets_dir=found.secrets_dir, secrets_dir=found.secrets_dir)
+        settings = place(_secrets_dir=found.secrets_dir, secrets_dir=found.secrets_dir)
     except ValidationError as error:
         wrong = {str(finding["loc"][0]).upper() for finding in error.errors(include_input=False)}
         raise ConfigurationError(f"out of range: {', '.join(sorted(wrong))}") from None
@@ -74,7 +124,7 @@ def keyring(found: Places) -> Keyring:
 
 
 def own_public_keys(found: Places) -> PublicKeys:
-    """The public halves of this platform's own signing keys. An auditor brings a file instead."""
+    """The public halves of the ledger's own signing keys. An auditor brings a file instead."""
     return keyring(found).signing.public()
 
 

@@ -49,18 +49,18 @@ class Sealed(NamedTuple):
 class SigningKeys:
     """The Ed25519 private keys by id. New checkpoints are signed with `current`."""
 
-    def __init__(self, seeds: Mapping[str, bytes], current: str) -> None:
+    def __init__(self, seeds: Mapping[str, bytes], current: str, setting: str = "CHECKPOINT_KEYS") -> None:
         for key_id, seed in seeds.items():
             if len(seed) != SEED_BYTES:
-                raise ConfigurationError(f"CHECKPOINT_KEYS: key {key_id!r} must have {SEED_BYTES} bytes")
+                raise ConfigurationError(f"{setting}: key {key_id!r} must have {SEED_BYTES} bytes")
         self._keys = {key_id: Ed25519PrivateKey.from_private_bytes(seed) for key_id, seed in seeds.items()}
         self.current = current
 
     @classmethod
-    def parse(cls, text: str) -> "SigningKeys":
+    def parse(cls, text: str, setting: str = "CHECKPOINT_KEYS") -> "SigningKeys":
         """From a setting: `id:hex[,id:hex…]`, newest first, each the 32 bytes of a seed. Raises ConfigurationError."""
-        seeds = keys.parse("CHECKPOINT_KEYS", text, at_least=SEED_BYTES)
-        return cls(seeds, next(iter(seeds)))
+        seeds = keys.parse(setting, text, at_least=SEED_BYTES)
+        return cls(seeds, next(iter(seeds)), setting)
 
     def public(self) -> "PublicKeys":
         """What verifies what these sign."""
@@ -116,6 +116,10 @@ class PublicKeys:
                 for key_id, x in encoded.items()
             ]
         }
+
+    def and_those(self, others: "PublicKeys") -> "PublicKeys":
+        """These keys and others."""
+        return PublicKeys(self._keys | others._keys)
 
     def problem(self, checkpoint: Checkpoint) -> str | None:
         """What is wrong with a checkpoint's signature, or None."""

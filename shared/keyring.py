@@ -1,14 +1,14 @@
-"""The keys of the ledger: the chain's HMAC keys and the checkpoints' signing keys, from where KEY_SOURCE says.
+"""The keys of a chain: its HMAC keys and its checkpoints' signing keys, from where KEY_SOURCE says.
 
 Both rotate without a restart: put a new key in front of the old ones. What is new is signed with the first, what is
 old still verifies, and a source that cannot be read for a while changes nothing. There is no default key anywhere.
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, NamedTuple, Protocol, TypeVar
+from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
 
 import hvac
 import requests
@@ -25,22 +25,29 @@ log = logs.get(__name__)
 T = TypeVar("T")
 
 VAULT_TIMEOUT_S = 5
-CHAIN_KEYS, CHECKPOINT_KEYS = "chain_keys", "checkpoint_keys"
 
 
-class KeySettings(BaseSettings):
-    """Where the keys come from."""
+class KeyNames(NamedTuple):
+    """What both sets of a chain's keys are called: as settings in upper case, elsewhere in lower case."""
+
+    chain: str
+    signing: str
+
+
+LEDGER_KEYS = KeyNames("chain_keys", "checkpoint_keys")
+AUDIT_KEYS = KeyNames("audit_keys", "audit_signing_keys")
+
+
+class KeyPlace(BaseSettings):
+    """Where keys come from."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    names: ClassVar[KeyNames]
 
-    # env: CHAIN_KEYS and CHECKPOINT_KEYS as every setting, read at start. file: the files of these names, in lower
-    # case, in SECRETS_DIR, read again when they change. vault: entries of these names, in lower case, in HashiCorp
-    # Vault, read every KEYS_LOOK_EVERY_S.
+    # env: the keys as every setting, read at start. file: the files of their names, in lower case, in SECRETS_DIR, read
+    # again when they change. vault: entries of these names, in lower case, in HashiCorp Vault, read every
+    # KEYS_LOOK_EVERY_S.
     key_source: Literal["env", "file", "vault"] = "env"
-    # The HMAC keys of the chain, `id:hex[,id:hex…]`, newest first, each of at least 32 bytes.
-    chain_keys: SecretStr | None = None
-    # The Ed25519 keys of the checkpoints, `id:hex[,id:hex…]`, newest first, each the 32 bytes of a seed.
-    checkpoint_keys: SecretStr | None = None
     secrets_dir: Path | None = None
     vault_addr: Url | None = None
     vault_token: SecretStr | None = None
@@ -51,15 +58,39 @@ class KeySettings(BaseSettings):
     keys_look_every_s: Seconds = 5
 
 
+class KeySettings(KeyPlace):
+    """Where the ledger's keys come from."""
+
+    names = LEDGER_KEYS
+
+    # The HMAC keys of the chain, `id:hex[,id:hex…]`, newest first, each of at least 32 bytes.
+    chain_keys: SecretStr | None = None
+    # The Ed25519 keys of the checkpoints, `id:hex[,id:hex…]`, newest first, each the 32 bytes of a seed.
+    checkpoint_keys: SecretStr | None = None
+
+
+class AuditKeySettings(KeyPlace):
+    """Where the audit log's keys come from; in the forms of the ledger's."""
+
+    names = AUDIT_KEYS
+
+    audit_keys: SecretStr | None = None
+    audit_signing_keys: SecretStr | None = None
+
+
 class KeyTexts(NamedTuple):
     """Both sets of keys as a setting writes them."""
 
-    chain_keys: str
-    checkpoint_keys: str
+    chain: str
+    signing: str
 
 
 class KeySource(Protocol):
     """A place that keys come from."""
+
+    @property
+    def names(self) -> KeyNames:
+        """What they are called there."""
 
     def read(self) -> KeyTexts:
         """The keys as they are there now; may block for seconds. Raises KeysUnavailable, ConfigurationError."""
@@ -73,14 +104,14 @@ class Keyring:
     signing: SigningKeys
 
     @classmethod
-    def parse(cls, chain_keys: str, checkpoint_keys: str) -> "Keyring":
-        """From the settings' texts. Raises ConfigurationError."""
-        return cls(ChainKeys.parse(chain_keys), SigningKeys.parse(checkpoint_keys))
+    def parse(cls, chain: str, signing: str, names: KeyNames = LEDGER_KEYS) -> "Keyring":
+        """From the settings' texts. Raises ConfigurationError, which names the setting."""
+        return cls(ChainKeys.parse(chain, names.chain.upper()), SigningKeys.parse(signing, names.signing.upper()))
 
     @classmethod
     def read(cls, source: KeySource) -> "Keyring":
         """From a source. Raises KeysUnavailable, ConfigurationError."""
-        return cls.parse(*source.read())
+        return cls.parse(*source.read(), source.names)
 
     async def follow(self, source: KeySource, look_every_s: float) -> None:
         """Until cancelled: take over what changes at the source. What cannot be read or used changes nothing."""
@@ -90,7 +121,7 @@ class Keyring:
             try:
                 texts = await asyncio.to_thread(source.read)
                 if texts != known:
-                    fresh = Keyring.parse(*texts)
+                    fresh = Keyring.parse(*texts, source.names)
                     if (fresh.chain.current, fresh.signing.current) != (self.chain.current, self.signing.current):
                         log.info("keys_rotated", chain=fresh.chain.current, signing=fresh.signing.current)
                     self.chain, self.signing, known = fresh.chain, fresh.signing, texts
@@ -98,21 +129,23 @@ class Keyring:
                 log.warning("keys_not_read_again", error=str(error))
 
 
-def source_of(settings: KeySettings) -> KeySource:
+def source_of(settings: KeyPlace) -> KeySource:
     """The source that the settings name. Raises ConfigurationError where they do not say enough."""
+    names = settings.names
     if settings.key_source == "env":
-        return GivenKeys(settings.chain_keys, settings.checkpoint_keys)
+        return GivenKeys(names, {name: getattr(settings, name) for name in names})
     if settings.key_source == "file":
-        return FileKeys(_needed(settings.secrets_dir, "SECRETS_DIR", settings))
+        return FileKeys(_needed(settings.secrets_dir, "SECRETS_DIR", settings), names)
     path = _needed(settings.vault_path, "VAULT_PATH", settings)
-    return VaultKeys(_needed(settings.vault_addr, "VAULT_ADDR", settings), _vault_token(settings), path)
+    return VaultKeys(names, _needed(settings.vault_addr, "VAULT_ADDR", settings), _vault_token(settings), path)
 
 
 class GivenKeys:
     """Keys that were given at the start, and stay."""
 
-    def __init__(self, chain_keys: SecretStr | None, checkpoint_keys: SecretStr | None) -> None:
-        self._given = {CHAIN_KEYS: chain_keys, CHECKPOINT_KEYS: checkpoint_keys}
+    def __init__(self, names: KeyNames, given: Mapping[str, SecretStr | None]) -> None:
+        self.names = names
+        self._given = given
 
     def read(self) -> KeyTexts:
         """As `KeySource.read`."""
@@ -125,14 +158,15 @@ class GivenKeys:
 class FileKeys:
     """A file for each set, in one folder."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, names: KeyNames = LEDGER_KEYS) -> None:
+        self.names = names
         self._folder = folder
         self._stamps: tuple[tuple[int, int, int], ...] = ()
         self._texts = KeyTexts("", "")
 
     def read(self) -> KeyTexts:
         """As `KeySource.read`. Files that did not change are not opened again."""
-        paths = [self._folder / name for name in KeyTexts._fields]
+        paths = [self._folder / name for name in self.names]
         try:
             # Looked at before they are read: what changes meanwhile is seen by the next look.
             stats = [path.stat() for path in paths]
@@ -148,7 +182,8 @@ class FileKeys:
 class VaultKeys:
     """A secret of HashiCorp Vault (or OpenBao), in a key-value engine of version 2, with an entry for each set."""
 
-    def __init__(self, address: str, token: Callable[[], str], path: str) -> None:
+    def __init__(self, names: KeyNames, address: str, token: Callable[[], str], path: str) -> None:
+        self.names = names
         self._address = address
         self._token = token
         self._mount, _, self._path = path.partition("/")
@@ -164,21 +199,21 @@ class VaultKeys:
             finally:
                 client.adapter.close()
             entries = answer["data"]["data"]
-            return KeyTexts(*(str(entries[name]) for name in KeyTexts._fields))
+            return KeyTexts(*(str(entries[name]) for name in self.names))
         except (hvac.exceptions.VaultError, requests.RequestException, OSError) as error:
             raise KeysUnavailable(f"Vault gives no keys: {type(error).__name__}") from error
         except (KeyError, TypeError) as error:
-            raise KeysUnavailable(f"the secret at VAULT_PATH needs {' and '.join(KeyTexts._fields)}") from error
+            raise KeysUnavailable(f"the secret at VAULT_PATH needs {' and '.join(self.names)}") from error
 
 
-def _vault_token(settings: KeySettings) -> Callable[[], str]:
+def _vault_token(settings: KeyPlace) -> Callable[[], str]:
     file, token = settings.vault_token_file, settings.vault_token
     if file is not None:
         return lambda: file.read_text().strip()
     return _needed(token, "VAULT_TOKEN or VAULT_TOKEN_FILE", settings).get_secret_value
 
 
-def _needed(value: T | None, name: str, settings: KeySettings) -> T:
+def _needed(value: T | None, name: str, settings: KeyPlace) -> T:
     if value is None:
         raise ConfigurationError(f"KEY_SOURCE={settings.key_source} needs {name}")
     return value

@@ -71,20 +71,20 @@ _FACTS = ChainedRow._fields.index("facts")
 class ChainKeys:
     """The HMAC keys by id. New rows are signed with `current`; old rows verify with the key they name."""
 
-    def __init__(self, by_id: Mapping[str, bytes], current: str) -> None:
+    def __init__(self, by_id: Mapping[str, bytes], current: str, setting: str = "CHAIN_KEYS") -> None:
         if current not in by_id:
-            raise ConfigurationError(f"CHAIN_KEYS: the current key {current!r} is not among them")
+            raise ConfigurationError(f"{setting}: the current key {current!r} is not among them")
         for key_id, key in by_id.items():
             if len(key) < MIN_KEY_BYTES:
-                raise ConfigurationError(f"CHAIN_KEYS: key {key_id!r} must have at least {MIN_KEY_BYTES} bytes")
+                raise ConfigurationError(f"{setting}: key {key_id!r} must have at least {MIN_KEY_BYTES} bytes")
         self._hmacs = {key_id: _Hmac(key) for key_id, key in by_id.items()}
         self.current = current
 
     @classmethod
-    def parse(cls, text: str) -> "ChainKeys":
+    def parse(cls, text: str, setting: str = "CHAIN_KEYS") -> "ChainKeys":
         """From a setting: `id:hex[,id:hex…]`, the newest first. Raises ConfigurationError."""
-        found = keys.parse("CHAIN_KEYS", text, at_least=MIN_KEY_BYTES)
-        return cls(found, next(iter(found)))
+        found = keys.parse(setting, text, at_least=MIN_KEY_BYTES)
+        return cls(found, next(iter(found)), setting)
 
     def knows(self, key_id: str) -> bool:
         """Whether a row signed with this key can be verified here."""

@@ -37,6 +37,8 @@ class Scope(StrEnum):
     CHECK_OWN_LIMITS = "limits:check:own"
     CORRECT = "transactions:correct"
     DISPUTE = "transactions:dispute"
+    READ_AUDIT = "audit:read"
+    AUDIT_COMPLIANCE = "compliance-audits"
 
 
 _STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE})
@@ -54,7 +56,9 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     Role.SUPPORT: _STAFF
     | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.REQUEST_LIMITS, Scope.CHECK_LIMITS},
     Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
-    Role.COMPLIANCE: _STAFF | _AUDITORS | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS},
+    Role.COMPLIANCE: _STAFF
+    | _AUDITORS
+    | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS, Scope.READ_AUDIT, Scope.AUDIT_COMPLIANCE},
     Role.FINANCE: _STAFF | _AUDITORS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.CORRECT},
     Role.ADMIN: frozenset(Scope) - _ITSELF,
 }

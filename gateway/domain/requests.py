@@ -28,6 +28,7 @@ from shared.contracts.limits import MAX_LIMIT_SECONDS, OWN_LIMITS, LimitName
 from shared.errors import FieldError, InvalidInput, TooLarge
 
 M = TypeVar("M", bound=BaseModel)
+P = TypeVar("P", bound=Period)
 
 # A transaction is a few hundred bytes; what is larger is not read.
 MAX_TRANSACTION_BYTES = 8 * 1024
@@ -108,6 +109,10 @@ class ReconciliationRequest(Period):
     """A period to be reconciled."""
 
     model_config = ConfigDict(strict=True, extra="forbid", validate_by_name=False)
+
+
+class ComplianceAuditRequest(ReconciliationRequest):
+    """A period to be audited: how players were protected in it."""
 
 
 class BatchRequest(BaseModel):
@@ -215,10 +220,12 @@ def read_element(element: Any) -> BatchElement:
 
 def read_reconciliation(body: bytes, now: datetime) -> ReconciliationRequest:
     """A period from a request's body, which has to be over. Raises InvalidInput, which names each wrong field."""
-    period = _read(ReconciliationRequest, body)
-    if period.end > now:
-        raise InvalidInput([FieldError("to", "must not be in the future")])
-    return period
+    return _over(_read(ReconciliationRequest, body), now)
+
+
+def read_compliance_audit(body: bytes, now: datetime) -> ComplianceAuditRequest:
+    """As `read_reconciliation`."""
+    return _over(_read(ComplianceAuditRequest, body), now)
 
 
 def read_override(body: bytes) -> OverrideRequest:
@@ -259,6 +266,12 @@ def _read(model: type[M], body: bytes) -> M:
     except ValidationError as error:
         findings = field_errors(error)[:MAX_FINDINGS]
         raise InvalidInput([FieldError(found.field[:_MAX_FIELD_NAME], found.message) for found in findings]) from None
+
+
+def _over(period: P, now: datetime) -> P:
+    if period.end > now:
+        raise InvalidInput([FieldError("to", "must not be in the future")])
+    return period
 
 
 def check_key(key: str) -> str:

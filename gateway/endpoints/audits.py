@@ -6,16 +6,19 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from gateway.domain import integrity, views
 from gateway.domain.callers import Caller, Scope
+from gateway.domain.records import entry
 from gateway.endpoints import API, described
 from gateway.endpoints.answers import Json
 from gateway.endpoints.door import Door
 from gateway.endpoints.players import UserId
 from gateway.endpoints.rates import Rates
 from gateway.repository import Reads
+from gateway.repository.records import Records
 from shared.contracts.integrity import LedgerState
+from shared.service import request_id_of
 
 
-def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
+def router(door: Door, rates: Rates, reads: Reads, records: Records) -> APIRouter:
     """The endpoints of audits."""
     api = APIRouter(prefix=API, tags=["integrity"])
     caller_of_request = Annotated[Caller, Depends(door.caller)]
@@ -28,6 +31,7 @@ def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
     async def get_balance_audit(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
         caller.require_about(Scope.AUDIT_BALANCES, user_id)
         await rates.player(request, user_id)
+        await records.add(entry("BALANCE_AUDIT", caller, request_id_of(request), user_id=user_id))
         return Json(views.audit(await reads.balance_audit(user_id)))
 
     @api.get(

@@ -9,6 +9,7 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.domain.requests import (
     BatchRequest,
+    ComplianceAuditRequest,
     CorrectionRequest,
     DisputeRequest,
     OverrideRemoval,
@@ -31,6 +32,7 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     CorrectionRequest,
     DisputeRequest,
     ReconciliationRequest,
+    ComplianceAuditRequest,
     Problem,
 )
 _MEANINGS = {

@@ -10,21 +10,24 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from gateway.domain import integrity, views
 from gateway.domain.callers import Caller, Scope
 from gateway.domain.integrity import ReconciliationPage
+from gateway.domain.records import entry
 from gateway.domain.requests import ReconciliationRequest, read_reconciliation
 from gateway.endpoints import API, described, headers
 from gateway.endpoints.answers import PENDING_RETRY_AFTER_S, Json
 from gateway.endpoints.door import Door
 from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS, next_page
 from gateway.repository import Reads
+from gateway.repository.records import Records
 from gateway.settings import Settings
 from shared.clock import Clock
 from shared.contracts.integrity import AskedPeriod, Reconciliation
 from shared.errors import ServiceUnavailable
+from shared.service import request_id_of
 
 LOOK_EVERY_S = 0.2
 
 
-def router(settings: Settings, door: Door, reads: Reads, clock: Clock) -> APIRouter:
+def router(settings: Settings, door: Door, reads: Reads, records: Records, clock: Clock) -> APIRouter:
     """The endpoints of reconciliations."""
     api = APIRouter(prefix=API, tags=["integrity"])
     caller_of_request = Annotated[Caller, Depends(door.caller)]
@@ -45,6 +48,8 @@ def router(settings: Settings, door: Door, reads: Reads, clock: Clock) -> APIRou
         headers.require_json(request)
         patience = headers.patience(request, settings)
         period = read_reconciliation(await request.body(), clock())
+        told = period.model_dump(mode="json")
+        await records.add(entry("RECONCILIATION", caller, request_id_of(request), after=told))
         asked = AskedPeriod(start=period.start, end=period.end, requested_by=caller.subject)
         found = await _ended(reads, await reads.request_reconciliation(asked), patience.wait_s)
         more = {"Location": f"{API}/reconciliations/{found.id}", **patience.headers()}

@@ -29,10 +29,10 @@ class Check:
 
 
 @asynccontextmanager
-async def snapshot(wallet_dsn: str) -> AsyncIterator[AsyncConnection]:
-    """One read-only snapshot of the wallet's tables: everything that is checked is of the same moment."""
+async def snapshot(dsn: str, schema: str = "wallet") -> AsyncIterator[AsyncConnection]:
+    """One read-only snapshot of a service's tables: everything that is checked is of the same moment."""
     engine = database.create_engine(
-        wallet_dsn, application="langsense-proof", schema="wallet", pool_size=1, statement_timeout_s=STATEMENT_TIMEOUT_S
+        dsn, application="langsense-proof", schema=schema, pool_size=1, statement_timeout_s=STATEMENT_TIMEOUT_S
     )
     try:
         async with database.reading(engine) as connection:

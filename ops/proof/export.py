@@ -19,7 +19,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ops.proof.check import Check
 from ops.proof.journal import Outside, looked_at, pages, read_along_the_key, table_checkpoints
-from ops.proof.walk import LaneFindings, Progress, Walked, trusted, walk
+from ops.proof.walk import Findings, Progress, Walked, trusted, walk
 from shared.anchors import CheckpointFiles
 from shared.checkpoints import PublicKeys
 from shared.errors import ConfigurationError, IntegrityViolation
@@ -64,7 +64,7 @@ async def verified(folder: Path, public: PublicKeys, outside: Outside | None, pr
     lanes = sorted({*journal, *inside.sizes, *(outside.sizes if outside else ())})
     total = Walked()
     for lane in lanes:
-        findings = LaneFindings(lane)
+        findings = Findings(f"lane {lane}")
         anchored = outside.read(lane, findings) if outside else None
         seals = trusted(inside.read(lane, findings), anchored, public, findings)
         rows = _read(journal.get(lane), lane)

@@ -8,7 +8,7 @@ from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ops.proof.check import Check
-from ops.proof.walk import LaneFindings, Progress, Walked, trusted, walk
+from ops.proof.walk import Findings, Progress, Walked, trusted, walk
 from shared import database
 from shared.anchors import CheckpointFiles
 from shared.checkpoints import PublicKeys
@@ -58,7 +58,7 @@ class Outside:
         files = CheckpointFiles.at(url)
         return cls(files, files.sizes())
 
-    async def read(self, lane: int, findings: LaneFindings) -> AsyncIterator[Checkpoint]:
+    async def read(self, lane: int, findings: Findings) -> AsyncIterator[Checkpoint]:
         """A lane's checkpoints. A line that is none is a finding, and the last that is read."""
         try:
             for checkpoint in self._lines(lane):
@@ -87,7 +87,7 @@ async def chained(
     total = Walked()
     await read_along_the_key(connection)
     for lane in lanes:
-        findings = LaneFindings(lane)
+        findings = Findings(f"lane {lane}")
         inside = table_checkpoints(connection, lane)
         anchored = outside.read(lane, findings) if outside else None
         seals = trusted(inside, anchored, public, findings, since)

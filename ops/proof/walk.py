@@ -15,10 +15,10 @@ Progress = Callable[[int], object]
 
 
 @dataclass(slots=True)
-class LaneFindings:
-    """What is wrong on one lane: the first few findings, and how many there are."""
+class Findings:
+    """What is wrong in one place, such as a lane: the first few findings, and how many there are."""
 
-    lane: int
+    place: str
     first: list[str] = field(default_factory=list)
     count: int = 0
 
@@ -26,12 +26,12 @@ class LaneFindings:
         """Note what is wrong at a position."""
         self.count += 1
         if len(self.first) < MAX_FINDINGS:
-            self.first.append(f"lane {self.lane}, position {position}: {what}")
+            self.first.append(f"{self.place}, position {position}: {what}")
 
     def lines(self) -> list[str]:
         """The findings, and a last line for those that are left out."""
         more = self.count - len(self.first)
-        return [*self.first, f"lane {self.lane}: {more} findings more"] if more else self.first
+        return [*self.first, f"{self.place}: {more} findings more"] if more else self.first
 
 
 @dataclass(slots=True)
@@ -49,7 +49,7 @@ async def trusted(
     table: AsyncIterator[Checkpoint],
     outside: AsyncIterator[Checkpoint] | None,
     public: PublicKeys,
-    findings: LaneFindings,
+    findings: Findings,
     anchored_since: datetime = EVER,
 ) -> AsyncIterator[Checkpoint]:
     """A lane's checkpoints in order, each held to the one before it, to its signature, and to its copy outside.
@@ -98,16 +98,18 @@ async def walk(
     pages: AsyncIterator[Sequence[Entry]],
     checkpoints: AsyncIterator[Checkpoint],
     chain: ChainKeys | None,
-    findings: LaneFindings,
+    findings: Findings,
     progress: Progress,
+    start: tuple[int, bytes] = (0, GENESIS),
 ) -> Walked:
     """Hold each row to the one before it (where there are keys for it) and each checkpoint to its rows.
 
-    After a wrong row it goes on from what stands there: one altered row is one finding, not one for each row after it.
+    It begins after the row at `start`, given by its position and its checksum. After a wrong row it goes on from what
+    stands there: one altered row is one finding, not one for each row after it.
     """
     walked, leaves = Walked(), list[bytes]()
     seal = await anext(checkpoints, None)
-    position, head = 0, GENESIS
+    position, head = start
     # Neighbours have the same key, so it is looked up once for many rows.
     key_id, last_line, digest = "", b"\n", None
     async for page in pages:

@@ -1,33 +1,39 @@
-"""The compliance service as a whole: it starts, and says whether it can work."""
+"""The compliance service as a whole: it starts, follows the ledger, and says whether it can work."""
 
 import pytest
 
 from compliance_service.app import create_app
 from compliance_service.settings import Settings
+from shared.broker import Publisher
+from shared.contracts.kinds import Kind
 from shared.errors import ConfigurationError
-from tests.support import TOKEN, Database, outdated, started
-
-
-def settings(database: Database) -> Settings:
-    return Settings.load(
-        kafka_bootstrap_servers="127.0.0.1:1",
-        internal_api_token=TOKEN,
-        compliance_database_url=database.dsn("compliance_service"),
-    )
+from shared.testing import FakeLedger
+from tests.support import Database, eventually, outdated, publish, started
 
 
 @pytest.mark.integration
-async def test_it_is_ready_with_its_schema(database: Database) -> None:
-    async with started(create_app(settings(database))) as client:
+async def test_it_follows_the_ledger_and_is_well(
+    live_settings: Settings, ledger: FakeLedger, publisher: Publisher
+) -> None:
+    await publish(publisher, [ledger.add(Kind.LIMIT_REQUEST, 42)])
+    async with started(create_app(live_settings)) as client:
+
+        async def recorded() -> bool:
+            return [entry["action"] for entry in (await client.get("/audit-log")).json()] == ["LIMIT_REQUEST"]
+
+        await eventually(recorded)
         assert (await client.get("/health/ready")).json() == {"status": "ready", "checks": {"database": "ok"}}
-        assert (await client.get("/health/live")).json() == {"status": "alive", "checks": {}}
+        live = await client.get("/health/live")
+        assert live.json() == {"status": "alive", "checks": {"consumer": "ok", "tasks": "ok"}}
 
 
 @pytest.mark.integration
-async def test_it_does_not_start_on_a_schema_that_it_was_not_written_for(database: Database) -> None:
+async def test_it_does_not_start_on_a_schema_that_it_was_not_written_for(
+    settings: Settings, database: Database
+) -> None:
     await outdated(database, "compliance")
     with pytest.raises(ConfigurationError, match="langsense migrate"):
-        async with started(create_app(settings(database))):
+        async with started(create_app(settings)):
             pass
 
 

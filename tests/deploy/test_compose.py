@@ -21,6 +21,7 @@ from ops.infrastructure.containers import KAFKA_IMAGE, POSTGRES_IMAGE
 from ops.infrastructure.processes import dismiss, start_watchdog
 from ops.places import SERVICES
 from ops.up import APPLICATIONS
+from shared.keyring import AUDIT_KEYS
 from tests.deploy.conftest import ROOT, Compose
 from wallet_service.settings import LimitSettings
 
@@ -124,6 +125,13 @@ class TestWhatIsKeptApart:
     def test_the_keys_of_the_ledger_are_the_wallets_and_the_commands(self, compose: Compose, keys: str) -> None:
         seen_by = {name for name in (*APPLICATIONS, "ops") if keys not in hidden(compose["services"][name])}
         assert seen_by == {"wallet", "ops"}
+
+    @pytest.mark.parametrize("keys", AUDIT_KEYS)
+    def test_the_keys_of_the_audit_log_are_the_compliance_services_and_the_commands(
+        self, compose: Compose, keys: str
+    ) -> None:
+        seen_by = {name for name in (*APPLICATIONS, "ops") if keys not in hidden(compose["services"][name])}
+        assert seen_by == {"compliance", "ops"}
 
     def test_the_wallet_alone_writes_the_checkpoints_and_the_command_reads_them(self, compose: Compose) -> None:
         blocks = compose["services"]

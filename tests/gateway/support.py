@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey, KeySet
 from gateway import app as gateway_app
 from gateway.domain.callers import caller_of
 from gateway.repository import Reads
+from gateway.repository.records import Records
 from gateway.settings import Settings
 from shared import tokens
 from shared.contracts.checkpoints import Receipt
@@ -117,6 +118,7 @@ def settings(**overrides: Any) -> Settings:
             "wallet_service_url": "http://wallet",
             "fraud_service_url": "http://fraud",
             "metrics_service_url": "http://metrics",
+            "compliance_service_url": "http://compliance",
             "jwks_file": "/nowhere/jwks.json",
             **overrides,
         }
@@ -346,12 +348,68 @@ def elsewhere(request: httpx2.Request) -> httpx2.Response:
     return _found({"date": request.url.path[-10:], "currencies": currencies, "positions": {"0": 7}})
 
 
+COMPLIANCE_AUDIT: dict[str, Any] = {
+    "id": "00000000-0000-0000-0000-000000000001",
+    "from": "2026-10-01T00:00:00Z",
+    "to": "2026-11-01T00:00:00Z",
+    "requested_at": "2026-11-24T10:00:00Z",
+    "requested_by": "<ann>",
+    "figures": {
+        "players": 3,
+        "verified": 2,
+        "tiers": {"UNVERIFIED": 1, "VERIFIED": 2},
+        "exclusions_in_force": {"PERMANENT": 1},
+        "breach_count": 0,
+        "breaches": [],
+        "limit_changes": {"LIMIT_REQUEST": 2},
+        "raises_requested": 1,
+        "waits": {"confirmed": 1, "early": 0, "shortest_s": 90_000, "longest_s": 90_000},
+        "large_deposits": {
+            "count": 1,
+            "listed": [{"user_id": 42, "currency": "USD", "amount": 1_000_000, "at": "2026-10-05T10:00:00Z"}],
+        },
+        "structured_deposits": {"count": 0, "listed": []},
+        "positions": {"0": 7},
+    },
+}
+
+
+@dataclass
+class FakeCompliance:
+    """The compliance service's records, in memory."""
+
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    asked: list[str] = field(default_factory=list)
+    available: bool = True
+
+    def answer(self, request: httpx2.Request) -> httpx2.Response:
+        if not self.available:
+            return httpx2.Response(503)
+        self.asked.append(request.url.query.decode())
+        if request.url.path == "/audit-entries":
+            self.entries += orjson.loads(request.content)["entries"]
+            return _found({"entries": []})
+        if request.url.path == "/audit-log":
+            return _found([_entry(number) for number in (9, 8, 7)][: int(request.url.params["limit"])])
+        if request.method == "POST":
+            return _found({**COMPLIANCE_AUDIT, **orjson.loads(request.content)})
+        return _found(COMPLIANCE_AUDIT if request.url.path.endswith(COMPLIANCE_AUDIT["id"]) else None)
+
+
+def _entry(number: int) -> dict[str, Any]:
+    nothing = dict.fromkeys(("user_id", "reason", "before", "after", "request_id"))
+    seal = {"key_id": "a1", "previous": "00" * 32, "checksum": "11" * 32}
+    return {"number": number, "at": "2026-11-24T10:00:00Z", "actor": "ann", "action": "EXPORT", **nothing, **seal}
+
+
 async def _public_keys() -> KeySet:
     return KeySet([ECKey.import_key(key) for key in development_keys()[1]["keys"]])
 
 
-def build(wallet: FakeWallet, **overrides: Any) -> FastAPI:
+def build(wallet: FakeWallet, compliance: FakeCompliance | None = None, **overrides: Any) -> FastAPI:
     """The gateway's application around a made-up wallet."""
+    transport = httpx2.MockTransport((compliance or FakeCompliance()).answer)
+    records = Records(httpx2.AsyncClient(transport=transport, base_url="http://compliance"))
     reads = Reads(
         httpx2.AsyncClient(transport=httpx2.MockTransport(wallet.answer), base_url="http://wallet"),
         httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://fraud"),
@@ -365,7 +423,7 @@ def build(wallet: FakeWallet, **overrides: Any) -> FastAPI:
         yield
 
     return gateway_app.assembled(
-        settings(**overrides), verifier, wallet, reads, health=Health(), metrics=Metrics(), lifespan=lifespan
+        settings(**overrides), verifier, wallet, reads, records, health=Health(), metrics=Metrics(), lifespan=lifespan
     )
 
 

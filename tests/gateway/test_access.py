@@ -65,6 +65,9 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/held-payouts"): (None, CASHIERS),
     ("POST", "/api/v1/transactions/{transaction_id}/dispute"): ({}, STAFF),
     ("POST", "/api/v1/transactions/{transaction_id}/dispute/resolution"): ({}, STAFF),
+    ("GET", "/api/v1/audit-log"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
+    ("POST", "/api/v1/compliance-audits"): ({}, frozenset({Role.COMPLIANCE, Role.ADMIN})),
+    ("GET", "/api/v1/compliance-audits/{audit_id}"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
 }
 OPEN_ROUTES = {("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
@@ -74,7 +77,11 @@ def concrete(path: str) -> str:
     filled = path.replace("{user_id}", str(OTHER_PLAYER)).replace("{date}", "2026-11-24")
     filled = filled.replace("{name}", "DAILY_LOSS_LIMIT")
     some_id = "00000000-0000-0000-0000-000000000001"
-    return filled.replace("{transaction_id}", some_id).replace("{reconciliation_id}", some_id)
+    return (
+        filled.replace("{transaction_id}", some_id)
+        .replace("{reconciliation_id}", some_id)
+        .replace("{audit_id}", some_id)
+    )
 
 
 def described(app: FastAPI) -> set[tuple[str, str]]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from ops import development_secrets
 from ops.provision import SCHEMAS
 from shared.checkpoints import SigningKeys
+from shared.keyring import AuditKeySettings, Keyring, source_of
 from shared.signing import ChainKeys
 
 
@@ -34,3 +35,9 @@ def test_the_keys_are_ones_that_the_wallet_takes(tmp_path: Path) -> None:
     development_secrets.ensure(tmp_path)
     assert ChainKeys.parse(development_secrets.read(tmp_path, "chain_keys")).current == "k1"
     assert SigningKeys.parse(development_secrets.read(tmp_path, "checkpoint_keys")).current == "s1"
+
+
+def test_the_audit_log_has_keys_of_its_own(tmp_path: Path) -> None:
+    development_secrets.ensure(tmp_path)
+    keyring = Keyring.read(source_of(AuditKeySettings(key_source="file", secrets_dir=tmp_path)))
+    assert (keyring.chain.current, keyring.signing.current) == ("a1", "b1")

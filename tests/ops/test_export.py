@@ -160,6 +160,9 @@ class TestTheCommand:
             "CHAIN_KEYS": "k1:" + bytes(range(32)).hex(),
             "CHECKPOINT_KEYS": "s1:" + "5e" * 32,
             "CHECKPOINT_SINK": sealed.folder.as_uri(),
+            "COMPLIANCE_DATABASE_URL": sealed.database.dsn("compliance_service"),
+            "AUDIT_KEYS": "a1:" + "66" * 32,
+            "AUDIT_SIGNING_KEYS": "b1:" + "77" * 32,
         }.items():
             monkeypatch.setenv(name, value)
         assert KEYS.current == "k1"

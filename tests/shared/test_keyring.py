@@ -13,7 +13,16 @@ from typing import Any
 import pytest
 
 from shared.errors import ConfigurationError, KeysUnavailable
-from shared.keyring import FileKeys, Keyring, KeySettings, KeySource, KeyTexts, source_of
+from shared.keyring import (
+    AuditKeySettings,
+    FileKeys,
+    KeyNames,
+    Keyring,
+    KeySettings,
+    KeySource,
+    KeyTexts,
+    source_of,
+)
 from tests.support import eventually
 
 K1, K2, S1, S2 = "k1:" + "11" * 32, "k2:" + "22" * 32, "s1:" + "33" * 32, "s2:" + "44" * 32
@@ -90,6 +99,7 @@ class Looks:
 
     def __init__(self, source: KeySource) -> None:
         self._source = source
+        self.names: KeyNames = source.names
         self.count = 0
 
     def read(self) -> KeyTexts:
@@ -123,6 +133,12 @@ class TestSources:
         monkeypatch.setenv("CHAIN_KEYS", K1)
         monkeypatch.setenv("CHECKPOINT_KEYS", S1)
         assert source_of(settings()).read() == KeyTexts(K1, S1)
+
+    def test_the_audit_log_has_keys_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setenv("AUDIT_KEYS", "a1:" + "66" * 32)
+        monkeypatch.setenv("AUDIT_SIGNING_KEYS", "too short")
+        with pytest.raises(ConfigurationError, match=r"^AUDIT_SIGNING_KEYS must be"):
+            Keyring.read(source_of(AuditKeySettings()))
 
     def test_there_is_no_default_key(self) -> None:
         with pytest.raises(ConfigurationError, match="CHAIN_KEYS and CHECKPOINT_KEYS: missing"):

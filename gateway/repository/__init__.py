@@ -65,92 +65,94 @@ class Reads:
 
     async def wallet_is_ready(self) -> None:
         """Ask the wallet service whether it is ready. Raises ServiceUnavailable."""
-        await _get(self._wallet, "/health/ready")
+        await get(self._wallet, "/health/ready")
 
     async def balances(self, user_id: int) -> Sequence[Balance]:
         """A player's balances, by currency. Raises NotFound."""
-        return _decoded(_WALLET, await _get(self._wallet, f"/users/{user_id}/wallet")).balances
+        return decoded(_WALLET, await get(self._wallet, f"/users/{user_id}/wallet")).balances
 
     async def past(self, user_id: int, moment: datetime) -> PastWallet:
         """A player's balances as they were at a moment, by currency. Raises NotFound."""
         query = {"as_of": moment.isoformat()}
-        return _decoded(_PAST, await _get(self._wallet, f"/users/{user_id}/wallet", query))
+        return decoded(_PAST, await get(self._wallet, f"/users/{user_id}/wallet", query))
 
     async def balance_audit(self, user_id: int) -> dict[str, Any]:
         """A player's balances beside its rows, in minor units. Raises NotFound."""
-        return _decoded(_OBJECT, await _get(self._wallet, f"/users/{user_id}/balance-audit"))
+        return decoded(_OBJECT, await get(self._wallet, f"/users/{user_id}/balance-audit"))
 
     async def history(self, user_id: int, *, limit: int, before: int | None) -> Sequence[ReadTransaction]:
         """At most `limit` of a player's rows below a position, the newest first."""
-        return _decoded(_ROWS, await _get(self._wallet, f"/users/{user_id}/transactions", _page(limit, before)))
+        return decoded(_ROWS, await get(self._wallet, f"/users/{user_id}/transactions", _page(limit, before)))
 
     async def limits(self, user_id: int) -> Sequence[LimitReading]:
         """A player's limits, by currency."""
-        return _decoded(_LIMITS, await _get(self._wallet, f"/users/{user_id}/limits"))
+        return decoded(_LIMITS, await get(self._wallet, f"/users/{user_id}/limits"))
 
     async def limit_changes(self, user_id: int, *, limit: int, before: int | None) -> Sequence[ReadTransaction]:
         """At most `limit` of the rows below a position that changed a player's limits, the newest first."""
-        return _decoded(_ROWS, await _get(self._wallet, f"/users/{user_id}/limit-changes", _page(limit, before)))
+        return decoded(_ROWS, await get(self._wallet, f"/users/{user_id}/limit-changes", _page(limit, before)))
 
     async def player_metrics(self, user_id: int, days: int) -> PlayerMetrics:
         """What a player did in its last days."""
-        return _decoded(_METRICS, await _get(self._wallet, f"/users/{user_id}/metrics", {"days": days}))
+        return decoded(_METRICS, await get(self._wallet, f"/users/{user_id}/metrics", {"days": days}))
 
     async def check(self, command: Command) -> Check:
         """What the decision on a command would be now. Nothing comes of it."""
-        return _decoded(_CHECK, await _post(self._wallet, "/limit-checks", command))
+        return decoded(_CHECK, await post(self._wallet, "/limit-checks", command))
 
     async def held_payouts(self, limit: int) -> Sequence[HeldPayout]:
         """At most so many payouts that wait for their release, the oldest first."""
-        return _decoded(_HELD_PAYOUTS, await _get(self._wallet, "/held-payouts", {"limit": limit}))
+        return decoded(_HELD_PAYOUTS, await get(self._wallet, "/held-payouts", {"limit": limit}))
 
     async def transaction(self, command_id: UUID) -> ReadTransaction | None:
         """The row that decided a command, or None where there is none."""
         try:
-            body = await _get(self._wallet, f"/transactions/{command_id}")
+            body = await get(self._wallet, f"/transactions/{command_id}")
         except NotFound:
             return None
-        return _decoded(_ROW, body)
+        return decoded(_ROW, body)
 
     async def receipt(self, command_id: UUID) -> Receipt:
         """A decision's receipt. Raises NotFound, NotSealedYet."""
-        return _decoded(_RECEIPT, await _get(self._wallet, f"/transactions/{command_id}/receipt"))
+        return decoded(_RECEIPT, await get(self._wallet, f"/transactions/{command_id}/receipt"))
 
     async def request_reconciliation(self, asked: AskedPeriod) -> Reconciliation:
         """Ask for a period's reconciliation; returns its record. Raises RateLimited where too many wait."""
-        return _decoded(_RECONCILIATION, await _post(self._wallet, "/reconciliations", asked))
+        return decoded(_RECONCILIATION, await post(self._wallet, "/reconciliations", asked))
 
     async def reconciliation(self, record_id: UUID) -> Reconciliation:
         """A reconciliation. Raises NotFound."""
-        return _decoded(_RECONCILIATION, await _get(self._wallet, f"/reconciliations/{record_id}"))
+        return decoded(_RECONCILIATION, await get(self._wallet, f"/reconciliations/{record_id}"))
 
     async def reconciliations(self, *, limit: int, before: int | None) -> Sequence[ReconciliationSummary]:
         """At most `limit` reconciliations below a number, the newest first."""
         query = {"limit": limit} if before is None else {"limit": limit, "before": before}
-        return _decoded(_RECONCILIATIONS, await _get(self._wallet, "/reconciliations", query))
+        return decoded(_RECONCILIATIONS, await get(self._wallet, "/reconciliations", query))
 
     async def ledger_state(self) -> LedgerState:
         """How the ledger stands."""
-        return _decoded(_LEDGER_STATE, await _get(self._wallet, "/integrity"))
+        return decoded(_LEDGER_STATE, await get(self._wallet, "/integrity"))
 
     async def bet_velocity(self, user_id: int) -> dict[str, Any]:
         """How fast a player bets, as the fraud service says it. Raises NotFound."""
-        return _decoded(_OBJECT, await _get(self._fraud, f"/users/{user_id}/bet-velocity"))
+        return decoded(_OBJECT, await get(self._fraud, f"/users/{user_id}/bet-velocity"))
 
     async def daily_report(self, day: date) -> DailyReport:
         """The figures of one UTC day, as the metrics service says them."""
-        return _decoded(_REPORT, await _get(self._metrics, f"/reports/daily/{day.isoformat()}"))
+        return decoded(_REPORT, await get(self._metrics, f"/reports/daily/{day.isoformat()}"))
 
 
 def _page(limit: int, before: int | None) -> dict[str, int]:
     return {"limit": limit} if before is None else {"limit": limit, "before": before}
 
 
-async def _get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str] | None = None) -> bytes:
+async def get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str] | None = None) -> bytes:
+    """What an inner service answers. Raises NotFound, NotSealedYet, RateLimited, ServiceUnavailable."""
     return await _answer(client, client.build_request("GET", path, params=query))
 
 
-async def _post(client: httpx2.AsyncClient, path: str, body: BaseModel) -> bytes:
+async def post(client: httpx2.AsyncClient, path: str, body: BaseModel) -> bytes:
+    """As `get`, of what is sent."""
     return await _answer(client, client.build_request("POST", path, json=body.model_dump(mode="json")))
 
 
@@ -173,7 +175,8 @@ async def _answer(client: httpx2.AsyncClient, request: httpx2.Request) -> bytes:
     return response.content
 
 
-def _decoded(adapter: TypeAdapter[T], body: bytes) -> T:
+def decoded(adapter: TypeAdapter[T], body: bytes) -> T:
+    """An answer in the contract's form. Raises ServiceUnavailable where it is not."""
     try:
         return adapter.validate_json(body)
     except ValidationError as error:

@@ -1,0 +1,1 @@
+"""What compliance decides, over plain values."""

@@ -1,0 +1,1 @@
+"""All of the compliance service's SQL."""
