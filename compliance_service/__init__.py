@@ -1,6 +1,7 @@
-"""Compliance: the audit log, and audits of how players are protected.
+"""Compliance: KYC, the audit log, and audits of how players are protected.
 
-Owns: the audit log and its checkpoints; what the ledger says of tiers, exclusions, limit changes and deposits.
-Hears: `ledger.events.v1`.
-Says: nothing yet.
+Owns: each player's KYC, encrypted, and its state; the audit log and its checkpoints; what the ledger says of tiers,
+exclusions, limit changes and deposits.
+Hears: `ledger.events.v1`; KYC providers' webhooks, through the gateway.
+Says: `compliance.events.v1`, and commands to the wallet: tiers.
 """

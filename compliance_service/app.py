@@ -1,56 +1,70 @@
 """The compliance service's composition root: `uvicorn --factory compliance_service.app:create_app`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 
-from fastapi import FastAPI
+import httpx2
+from fastapi import APIRouter, FastAPI
+from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_service import tables
+from compliance_service.domain.encryption import KycKeys
+from compliance_service.domain.ports import Provider
 from compliance_service.endpoints import audit as audit_endpoints
+from compliance_service.endpoints import kyc as kyc_endpoints
+from compliance_service.endpoints.kyc import KycDesk
 from compliance_service.handlers import ledger
 from compliance_service.handlers.audit_sealer import AuditSealer
+from compliance_service.handlers.kyc import KycWorker
+from compliance_service.handlers.providers import HttpProvider, RulesAlone
 from compliance_service.repository import audit
 from compliance_service.repository.figures import ComplianceAudits
-from compliance_service.settings import Settings
-from shared import broker, clock, database, journal, migrations, service
+from compliance_service.settings import KYC_KEYS, Settings
+from shared import broker, clock, database, journal, keyring, migrations, service
+from shared.asking import WalletAsker
 from shared.broker import BrokerOptions, Publisher
-from shared.contracts.topics import LEDGER_EVENTS
+from shared.contracts.topics import COMPLIANCE_EVENTS, LEDGER_EVENTS
 from shared.inbox import LedgerInbox
-from shared.keyring import Keyring, source_of
+from shared.keyring import AUDIT_KEYS, Keyring
+from shared.outbox import Outbox
 from shared.progress import Progress
 from shared.service import Health
 from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
 
 SERVICE = "compliance_service"
+SOURCE = f"/langsense/{SERVICE}"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
-    source = source_of(settings)
-    keyring = Keyring.read(source)
+    chain_source = keyring.source_of(settings, AUDIT_KEYS)
+    chain_keys = Keyring.read(chain_source)
+    kyc_source = keyring.source_of(settings, KYC_KEYS)
+    kyc_keys = KycKeys(*kyc_source.read())
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
     engine = audit.signing_with(
-        database.create_engine(settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA), keyring
+        database.create_engine(settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA), chain_keys
     )
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
-    publisher = Publisher(options)
-    inbox = LedgerInbox(
-        engine=engine,
-        table=tables.inbox,
-        journal=journal.HttpJournal(wallet),
-        publisher=publisher,
-        apply=ledger.applying(settings),
-        metrics=metrics,
-    )
-    sealer = AuditSealer(settings, engine=engine, keyring=keyring)
+    outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S, trust_env=False)
+    publisher = Publisher(options, linger_ms=0)
+    inbox = _inbox(settings, engine, wallet, publisher, metrics)
     progress = Progress(options, LEDGER_EVENTS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
     kafka = broker.consumer_broker(options)
     kafka.include_router(ledger.router(settings, options, inbox=inbox, progress=progress, metrics=metrics))
-    made = ComplianceAudits(engine, settings.thresholds(), settings.initial_tier())
-
+    worker = _kyc_worker(settings, engine, kyc_keys, WalletAsker(publisher, wallet, source=SOURCE), outer)
+    loops = {
+        "inbox": inbox.watch,
+        "progress": lambda: progress.watch(lambda: broker.consumer_of(kafka)),
+        "outbox": Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE).run,
+        "audit_sealer": AuditSealer(settings, engine=engine, keyring=chain_keys).run,
+        "audit_keys": lambda: chain_keys.follow(chain_source, settings.keys_look_every_s),
+        "kyc_keys": lambda: keyring.follow(kyc_source, settings.keys_look_every_s, kyc_keys.take),
+        **worker.loops(),
+    }
     health.alive_while("consumer", progress.problem)
     health.alive_while("tasks", tasks.problem)
     health.ready_when("database", lambda: migrations.check_at_head(engine, SERVICE, tables.SCHEMA))
@@ -58,18 +72,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            stack.push_async_callback(engine.dispose)
-            stack.push_async_callback(wallet.aclose)
+            for close in (engine.dispose, wallet.aclose, outer.aclose):
+                stack.push_async_callback(close)
             await migrations.wait_until_at_head(engine, SERVICE, tables.SCHEMA)
             stack.push_async_callback(publisher.stop)
             await publisher.start()
             stack.push_async_callback(kafka.stop)
             await broker.start_consumers(kafka)
             stack.push_async_callback(tasks.stop)
-            tasks.start("inbox", inbox.watch())
-            tasks.start("audit_sealer", sealer.run())
-            tasks.start("keys", keyring.follow(source, settings.keys_look_every_s))
-            tasks.start("progress", progress.watch(lambda: broker.consumer_of(kafka)))
+            for name, loop in loops.items():
+                tasks.start(name, loop())
             yield
 
     return service.application(
@@ -78,9 +90,51 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(
-            audit_endpoints.log(settings, audit.AuditLog(engine)),
-            audit_endpoints.audits(settings, engine, made, clock.utc_now),
-        ),
+        routers=(*_audit_routers(settings, engine), *_kyc_routers(settings, engine, kyc_keys, worker, metrics)),
         openapi_url=None,
+    )
+
+
+def _inbox(
+    settings: Settings, engine: AsyncEngine, wallet: httpx2.AsyncClient, publisher: Publisher, metrics: Metrics
+) -> LedgerInbox:
+    return LedgerInbox(
+        engine=engine,
+        table=tables.inbox,
+        journal=journal.HttpJournal(wallet),
+        publisher=publisher,
+        apply=ledger.applying(settings),
+        metrics=metrics,
+    )
+
+
+def _audit_routers(settings: Settings, engine: AsyncEngine) -> Sequence[APIRouter]:
+    made = ComplianceAudits(engine, settings.thresholds(), settings.pack().initial_tier)
+    return (
+        audit_endpoints.log(settings, audit.AuditLog(engine)),
+        audit_endpoints.audits(settings, engine, made, clock.utc_now),
+    )
+
+
+def _kyc_routers(
+    settings: Settings, engine: AsyncEngine, keys: KycKeys, worker: KycWorker, metrics: Metrics
+) -> Sequence[APIRouter]:
+    desk = KycDesk(engine, keys, settings.pack(), settings.platform_time_zone, worker, clock.utc_now)
+    return (kyc_endpoints.router(settings, desk), kyc_endpoints.provider_router(settings, desk, metrics))
+
+
+def _kyc_worker(
+    settings: Settings, engine: AsyncEngine, keys: KycKeys, wallet: WalletAsker, outer: httpx2.AsyncClient
+) -> KycWorker:
+    provider: Provider = RulesAlone()
+    if settings.kyc_provider_url is not None:
+        provider = HttpProvider(outer, settings.kyc_provider_url, settings.provider_secrets()[0], clock.utc_now)
+    return KycWorker(
+        engine,
+        keys,
+        settings.pack(),
+        settings.platform_time_zone,
+        provider=provider,
+        wallet=wallet,
+        clock=clock.utc_now,
     )

@@ -1,27 +1,61 @@
 """The compliance service's knobs."""
 
-from typing import Annotated
+from typing import Annotated, Self
+from zoneinfo import ZoneInfo
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from compliance_service.domain.watching import Thresholds
 from shared import jurisdictions, money
 from shared.anchors import URL_PATTERN
 from shared.contracts.fields import Currency
-from shared.keyring import AuditKeySettings
+from shared.jurisdictions import Pack
+from shared.keyring import AuditKeySettings, KeyNames, KeyPlace
 from shared.settings import Dsn, Seconds, ServiceSettings, Url
+
+MIN_SECRET_CHARACTERS = 32
+KYC_KEYS: KeyNames = ("kyc_keys", "kyc_index_keys")
 
 # A decimal amount, such as "10000" or "10000.00".
 Amount = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,4})?$")]
 
 
-class Settings(ServiceSettings, AuditKeySettings):
+class KycSettings(KeyPlace):
+    """What KYC is checked by, and encrypted with."""
+
+    # The keys that wrap players' data keys, `id:hex[,id:hex…]`, newest first, each of 32 bytes.
+    kyc_keys: SecretStr | None = None
+    # The HMAC keys of the blind indexes, written alike. One stays for as long as documents are indexed by it.
+    kyc_index_keys: SecretStr | None = None
+    # Without a URL, what no rule speaks against is verified.
+    kyc_provider_url: Url | None = None
+    # What both sides sign with, each of at least 32 characters; several with commas between, the newest first.
+    kyc_provider_secret: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _a_provider_signs(self) -> Self:
+        secrets = self.provider_secrets()
+        if self.kyc_provider_url is not None and not secrets:
+            raise ValueError("KYC_PROVIDER_URL needs KYC_PROVIDER_SECRET")
+        if any(len(secret) < MIN_SECRET_CHARACTERS for secret in secrets):
+            raise ValueError(f"KYC_PROVIDER_SECRET: each must have at least {MIN_SECRET_CHARACTERS} characters")
+        return self
+
+    def provider_secrets(self) -> list[str]:
+        """The provider's secrets, the newest first."""
+        text = "" if self.kyc_provider_secret is None else self.kyc_provider_secret.get_secret_value()
+        return [secret.strip() for secret in text.split(",") if secret.strip()]
+
+
+class Settings(ServiceSettings, AuditKeySettings, KycSettings):
     """What the compliance service reads from its environment."""
 
     compliance_database_url: Dsn
     wallet_service_url: Url
-    # The jurisdiction's pack: a file of shared/jurisdictions.
+    # The pack that holds for the platform: a file of shared/jurisdictions.
     jurisdiction: str = "default"
+    # Where days begin, for ages and for documents' last days.
+    platform_time_zone: ZoneInfo = Field(default_factory=lambda: ZoneInfo("UTC"))
     # Where the audit log's checkpoints are kept outside the database: file:///path of a folder.
     audit_sink: str = Field(pattern=URL_PATTERN)
     # The log is sealed when it has so many new entries, or when the oldest of them is this old.
@@ -46,9 +80,16 @@ class Settings(ServiceSettings, AuditKeySettings):
             money.to_minor(amount, currency)
         return value
 
-    def initial_tier(self) -> str:
-        """The tier of a player that was not given one. Raises ConfigurationError."""
-        return jurisdictions.load(self.jurisdiction).initial_tier
+    @field_validator("jurisdiction")
+    @classmethod
+    def _is_a_pack(cls, name: str) -> str:
+        if name not in jurisdictions.names():
+            raise ValueError(f"must be one of {', '.join(jurisdictions.names())}")
+        return name
+
+    def pack(self) -> Pack:
+        """The jurisdiction's pack."""
+        return jurisdictions.load(self.jurisdiction)
 
     def thresholds(self) -> Thresholds:
         """The thresholds as the domain takes them."""

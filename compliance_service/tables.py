@@ -1,12 +1,14 @@
-"""The compliance service's tables."""
+"""The compliance service's tables. KYC values are encrypted: none of them stands in a column in clear."""
 
 from sqlalchemy import (
     BigInteger,
     Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
     Index,
+    Integer,
     LargeBinary,
     MetaData,
     PrimaryKeyConstraint,
@@ -20,12 +22,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from shared.inbox import inbox_table
+from shared.outbox import outbox_table
 
 SCHEMA = "compliance"
 
 metadata = MetaData(schema=SCHEMA)
 
 inbox = inbox_table(metadata)
+outbox = outbox_table(metadata)
 
 # One chain. `before` and `after` are kept as the text that was hashed, so they are not jsonb.
 audit_log = Table(
@@ -162,3 +166,88 @@ compliance_audits = Table(
     PrimaryKeyConstraint("id", name="compliance_audits_pkey"),
     CheckConstraint("period_to > period_from", name="compliance_audits_period_check"),
 )
+
+# The columns of a player's values, each a cell of its own.
+CELLS = (
+    *("name", "birth_date", "street", "city", "postal_code", "country"),
+    *("document_type", "document_number", "document_expires_on", "phone"),
+)
+
+_CELL = "AES-256-GCM: nonce, ciphertext, tag"
+
+kyc = Table(
+    "kyc",
+    metadata,
+    Column("user_id", BigInteger, autoincrement=False),
+    Column("submitted_at", DateTime(timezone=True)),
+    Column("changed_at", DateTime(timezone=True)),
+    Column("tier_asked_at", DateTime(timezone=True)),
+    Column(
+        "ask_wallet_after",
+        DateTime(timezone=True),
+        comment="when the tier that was asked for is asked for again; null: nothing to ask",
+    ),
+    Column(
+        "ask_provider_after",
+        DateTime(timezone=True),
+        comment="when the provider is asked again; null: nothing to ask",
+    ),
+    Column("version", Integer, nullable=False, comment="counts the submissions; bound into every cell"),
+    Column(
+        "expiry_month",
+        Date,
+        comment="the first day of the month in which the document expires: all of that day that is in clear",
+    ),
+    Column("expiry_checked_on", Date, comment="the day on which the document was last looked at"),
+    Column("submission_id", Uuid),
+    Column("tier_command_id", Uuid),
+    Column("state", Text, nullable=False),
+    Column("settled_by", Text),
+    Column("reason_code", Text),
+    Column("public_reason", Text),
+    Column("staff_reason", Text),
+    Column("tier", Text, nullable=False, comment="what the wallet has acknowledged"),
+    Column("tier_asked", Text),
+    Column("index_key_id", Text),
+    Column(
+        "document_index",
+        LargeBinary,
+        comment="HMAC of country, type and number: the same document has the same",
+    ),
+    *(Column(name, LargeBinary, comment=_CELL) for name in CELLS),
+    PrimaryKeyConstraint("user_id", name="kyc_pkey"),
+    UniqueConstraint("submission_id", name="kyc_submission_key"),
+)
+for _name, _columns, _where in (
+    ("kyc_document_idx", [kyc.c.document_index], kyc.c.document_index.isnot(None)),
+    ("kyc_wallet_idx", [kyc.c.ask_wallet_after], kyc.c.ask_wallet_after.isnot(None)),
+    ("kyc_provider_idx", [kyc.c.ask_provider_after], kyc.c.ask_provider_after.isnot(None)),
+    (
+        "kyc_expiry_idx",
+        [kyc.c.expiry_month, kyc.c.expiry_checked_on],
+        kyc.c.state.in_(("submitted", "verified", "review")),
+    ),
+):
+    Index(_name, *_columns, postgresql_where=_where)
+
+kyc_data_keys = Table(
+    "kyc_data_keys",
+    metadata,
+    Column("user_id", BigInteger, autoincrement=False),
+    Column("kek_id", Text, nullable=False),
+    Column("wrapped", LargeBinary, nullable=False),
+    PrimaryKeyConstraint("user_id", name="kyc_data_keys_pkey"),
+)
+Index("kyc_data_keys_kek_idx", kyc_data_keys.c.kek_id)
+
+kyc_webhooks = Table(
+    "kyc_webhooks",
+    metadata,
+    Column("occurred_at", DateTime(timezone=True), nullable=False),
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("submission_id", Uuid, nullable=False),
+    Column("event_id", Text),
+    Column("result", Text, nullable=False),
+    PrimaryKeyConstraint("event_id", name="kyc_webhooks_pkey"),
+)
+Index("kyc_webhooks_submission_idx", kyc_webhooks.c.submission_id, kyc_webhooks.c.occurred_at)

@@ -3,6 +3,7 @@
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from typing import NamedTuple
 
 import httpx2
 from fastapi import FastAPI
@@ -15,6 +16,7 @@ from gateway.endpoints import (
     audit_log,
     audits,
     corrections,
+    kyc,
     limit_changes,
     limits,
     pages,
@@ -31,6 +33,7 @@ from gateway.endpoints.transactions import Postings
 from gateway.handlers.link import KafkaWalletLink
 from gateway.handlers.presence import Presence
 from gateway.repository import Reads
+from gateway.repository.kyc import KycReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
 from shared import broker, clock, journal, service, tokens
@@ -46,6 +49,14 @@ from shared.tokens import Keys, Verifier
 
 SERVICE = "gateway"
 JWKS_FILE_LOOK_EVERY_S = 1.0
+
+
+class Owners(NamedTuple):
+    """The services that own what is read here, each as it is asked."""
+
+    ledger: Reads
+    records: Records
+    kyc: KycReads
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -99,26 +110,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     verifier = Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, read=caller_of)
-    records = Records(compliance)
-    return assembled(settings, verifier, link, reads, records, health=health, metrics=metrics, lifespan=lifespan)
+    owners = Owners(reads, Records(compliance), KycReads(compliance))
+    return assembled(settings, verifier, link, owners, health=health, metrics=metrics, lifespan=lifespan)
 
 
 def assembled(
     settings: Settings,
     verifier: Verifier[Caller],
     link: WalletLink,
-    reads: Reads,
-    records: Records,
+    owners: Owners,
     *,
     health: Health,
     metrics: Metrics,
     lifespan: service.Lifespan,
 ) -> FastAPI:
     """The application around what it reaches others by."""
+    reads, records, known = owners
     rates = Rates(settings)
     door = Door(verifier, rates)
     postings = Postings(settings, link, rates, clock.utc_now)
     changes = Changes(postings, clock.utc_now)
+    asking = kyc.Asking(rates, known)
     app = service.application(
         SERVICE,
         settings,
@@ -141,6 +153,9 @@ def assembled(
             reports.router(door, reads),
             audit_log.router(door, records),
             audit_log.audits(door, records, clock.utc_now),
+            kyc.router(door, asking),
+            kyc.staff(door, asking),
+            kyc.webhook(rates, known),
         ),
         health_prefix=API,
         docs_url=None,

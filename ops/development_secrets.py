@@ -24,6 +24,8 @@ def ensure(folder: Path) -> None:
     _once(folder / "checkpoint_keys", f"s1:{secrets.token_hex(32)}")
     _once(folder / "audit_keys", f"a1:{secrets.token_hex(32)}")
     _once(folder / "audit_signing_keys", f"b1:{secrets.token_hex(32)}")
+    _once(folder / "kyc_keys", f"e1:{secrets.token_hex(32)}")
+    _once(folder / "kyc_index_keys", f"i1:{secrets.token_hex(32)}")
     _once(folder / POSTGRES_PASSWORD, secrets.token_urlsafe(24))
     for role in SCHEMAS:
         _once(folder / password_file(role), secrets.token_urlsafe(24))

@@ -22,7 +22,16 @@ from shared.checkpoints import PublicKeys, verify_receipt
 from shared.contracts.audit import NewAuditEntries, NewAuditEntry
 from shared.contracts.checkpoints import Receipt
 from shared.errors import ConfigurationError, ServiceUnavailable
-from shared.keyring import AuditKeySettings, KeyPlace, Keyring, KeySettings, source_of
+from shared.keyring import (
+    AUDIT_KEYS,
+    LEDGER_KEYS,
+    AuditKeySettings,
+    KeyNames,
+    KeyPlace,
+    Keyring,
+    KeySettings,
+    source_of,
+)
 
 
 async def ledger(found: Places, public_keys: Path | None, checkpoints: str | None, console: Console) -> list[Check]:
@@ -106,21 +115,21 @@ def receipt(file: Path, public_keys: Path) -> Receipt:
 
 def keyring(found: Places) -> Keyring:
     """The ledger's keys, from where the platform's KEY_SOURCE says. Raises ConfigurationError, KeysUnavailable."""
-    return _keyring(found, KeySettings)
+    return _keyring(found, KeySettings, LEDGER_KEYS)
 
 
 def audit_keyring(found: Places) -> Keyring:
     """The audit log's keys. As `keyring`."""
-    return _keyring(found, AuditKeySettings)
+    return _keyring(found, AuditKeySettings, AUDIT_KEYS)
 
 
-def _keyring(found: Places, place: type[KeyPlace]) -> Keyring:
+def _keyring(found: Places, place: type[KeyPlace], names: KeyNames) -> Keyring:
     try:
         settings = place(_secrets_dir=found.secrets_dir, secrets_dir=found.secrets_dir)
     except ValidationError as error:
         wrong = {str(finding["loc"][0]).upper() for finding in error.errors(include_input=False)}
         raise ConfigurationError(f"out of range: {', '.join(sorted(wrong))}") from None
-    return Keyring.read(source_of(settings))
+    return Keyring.read(source_of(settings, names))
 
 
 def own_public_keys(found: Places) -> PublicKeys:

@@ -1,14 +1,14 @@
-"""The keys of a chain: its HMAC keys and its checkpoints' signing keys, from where KEY_SOURCE says.
+"""A service's sets of keys, from where KEY_SOURCE says; and a chain's two: its HMAC keys and its signing keys.
 
-Both rotate without a restart: put a new key in front of the old ones. What is new is signed with the first, what is
-old still verifies, and a source that cannot be read for a while changes nothing. There is no default key anywhere.
+They rotate without a restart: put a new key in front of the old ones. What is new uses the first, what is old is still
+read with its own, and a source that cannot be read for a while changes nothing. There is no default key anywhere.
 """
 
 import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import ClassVar, Literal, NamedTuple, Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 import hvac
 import requests
@@ -27,24 +27,21 @@ T = TypeVar("T")
 VAULT_TIMEOUT_S = 5
 
 
-class KeyNames(NamedTuple):
-    """What both sets of a chain's keys are called: as settings in upper case, elsewhere in lower case."""
+# What sets of keys are called: as settings in upper case, elsewhere in lower case.
+KeyNames = tuple[str, ...]
+# As a setting writes each, in the order of their names.
+KeyTexts = tuple[str, ...]
 
-    chain: str
-    signing: str
-
-
-LEDGER_KEYS = KeyNames("chain_keys", "checkpoint_keys")
-AUDIT_KEYS = KeyNames("audit_keys", "audit_signing_keys")
+LEDGER_KEYS: KeyNames = ("chain_keys", "checkpoint_keys")
+AUDIT_KEYS: KeyNames = ("audit_keys", "audit_signing_keys")
 
 
 class KeyPlace(BaseSettings):
-    """Where keys come from."""
+    """Where keys come from. Who has keys inherits it, with a field for each set."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
-    names: ClassVar[KeyNames]
 
-    # env: the keys as every setting, read at start. file: the files of their names, in lower case, in SECRETS_DIR, read
+    # env: the sets as every setting, read at start. file: the files of their names, in lower case, in SECRETS_DIR, read
     # again when they change. vault: entries of these names, in lower case, in HashiCorp Vault, read every
     # KEYS_LOOK_EVERY_S.
     key_source: Literal["env", "file", "vault"] = "env"
@@ -61,8 +58,6 @@ class KeyPlace(BaseSettings):
 class KeySettings(KeyPlace):
     """Where the ledger's keys come from."""
 
-    names = LEDGER_KEYS
-
     # The HMAC keys of the chain, `id:hex[,id:hex…]`, newest first, each of at least 32 bytes.
     chain_keys: SecretStr | None = None
     # The Ed25519 keys of the checkpoints, `id:hex[,id:hex…]`, newest first, each the 32 bytes of a seed.
@@ -72,17 +67,8 @@ class KeySettings(KeyPlace):
 class AuditKeySettings(KeyPlace):
     """Where the audit log's keys come from; in the forms of the ledger's."""
 
-    names = AUDIT_KEYS
-
     audit_keys: SecretStr | None = None
     audit_signing_keys: SecretStr | None = None
-
-
-class KeyTexts(NamedTuple):
-    """Both sets of keys as a setting writes them."""
-
-    chain: str
-    signing: str
 
 
 class KeySource(Protocol):
@@ -98,7 +84,7 @@ class KeySource(Protocol):
 
 @dataclass(slots=True)
 class Keyring:
-    """Both sets of keys, as they are now. Whoever uses one asks for it each time."""
+    """Both sets of a chain's keys, as they are now. Whoever uses one asks for it each time."""
 
     chain: ChainKeys
     signing: SigningKeys
@@ -106,32 +92,46 @@ class Keyring:
     @classmethod
     def parse(cls, chain: str, signing: str, names: KeyNames = LEDGER_KEYS) -> "Keyring":
         """From the settings' texts. Raises ConfigurationError, which names the setting."""
-        return cls(ChainKeys.parse(chain, names.chain.upper()), SigningKeys.parse(signing, names.signing.upper()))
+        chain_name, signing_name = (name.upper() for name in names)
+        return cls(ChainKeys.parse(chain, chain_name), SigningKeys.parse(signing, signing_name))
 
     @classmethod
     def read(cls, source: KeySource) -> "Keyring":
         """From a source. Raises KeysUnavailable, ConfigurationError."""
-        return cls.parse(*source.read(), source.names)
+        chain, signing = source.read()
+        return cls.parse(chain, signing, source.names)
 
     async def follow(self, source: KeySource, look_every_s: float) -> None:
-        """Until cancelled: take over what changes at the source. What cannot be read or used changes nothing."""
-        known: KeyTexts | None = None
-        while True:
-            await asyncio.sleep(look_every_s)
-            try:
-                texts = await asyncio.to_thread(source.read)
-                if texts != known:
-                    fresh = Keyring.parse(*texts, source.names)
-                    if (fresh.chain.current, fresh.signing.current) != (self.chain.current, self.signing.current):
-                        log.info("keys_rotated", chain=fresh.chain.current, signing=fresh.signing.current)
-                    self.chain, self.signing, known = fresh.chain, fresh.signing, texts
-            except LangSenseError as error:
-                log.warning("keys_not_read_again", error=str(error))
+        """As `follow`, for this chain."""
+
+        def take(chain: str, signing: str) -> None:
+            fresh = Keyring.parse(chain, signing, source.names)
+            if (fresh.chain.current, fresh.signing.current) != (self.chain.current, self.signing.current):
+                log.info("keys_rotated", chain=fresh.chain.current, signing=fresh.signing.current)
+            self.chain, self.signing = fresh.chain, fresh.signing
+
+        await follow(source, look_every_s, take)
 
 
-def source_of(settings: KeyPlace) -> KeySource:
-    """The source that the settings name. Raises ConfigurationError where they do not say enough."""
-    names = settings.names
+async def follow(source: KeySource, look_every_s: float, take: Callable[..., None]) -> None:
+    """Until cancelled: give the texts to `take` when they change. What cannot be read or used is logged, and no more.
+
+    `take` raises ConfigurationError for texts that are no keys, and stays as it is.
+    """
+    known: KeyTexts | None = None
+    while True:
+        await asyncio.sleep(look_every_s)
+        try:
+            texts = await asyncio.to_thread(source.read)
+            if texts != known:
+                take(*texts)
+                known = texts
+        except LangSenseError as error:
+            log.warning("keys_not_read_again", error=str(error))
+
+
+def source_of(settings: KeyPlace, names: KeyNames = LEDGER_KEYS) -> KeySource:
+    """The source of these sets that the settings name. Raises ConfigurationError where they do not say enough."""
     if settings.key_source == "env":
         return GivenKeys(names, {name: getattr(settings, name) for name in names})
     if settings.key_source == "file":
@@ -152,7 +152,7 @@ class GivenKeys:
         missing = [name.upper() for name, value in self._given.items() if value is None]
         if missing:
             raise ConfigurationError(f"{' and '.join(missing)}: missing; there is no default key")
-        return KeyTexts(*(value.get_secret_value() for value in self._given.values() if value is not None))
+        return tuple(value.get_secret_value() for value in self._given.values() if value is not None)
 
 
 class FileKeys:
@@ -162,7 +162,7 @@ class FileKeys:
         self.names = names
         self._folder = folder
         self._stamps: tuple[tuple[int, int, int], ...] = ()
-        self._texts = KeyTexts("", "")
+        self._texts: KeyTexts = ()
 
     def read(self) -> KeyTexts:
         """As `KeySource.read`. Files that did not change are not opened again."""
@@ -172,7 +172,7 @@ class FileKeys:
             stats = [path.stat() for path in paths]
             stamps = tuple((stat.st_mtime_ns, stat.st_size, stat.st_ino) for stat in stats)
             if stamps != self._stamps:
-                self._texts = KeyTexts(*(path.read_text(errors="replace").strip() for path in paths))
+                self._texts = tuple(path.read_text(errors="replace").strip() for path in paths)
                 self._stamps = stamps
         except OSError as error:
             raise KeysUnavailable(f"{error.filename}: {error.strerror}") from error
@@ -199,7 +199,7 @@ class VaultKeys:
             finally:
                 client.adapter.close()
             entries = answer["data"]["data"]
-            return KeyTexts(*(str(entries[name]) for name in self.names))
+            return tuple(str(entries[name]) for name in self.names)
         except (hvac.exceptions.VaultError, requests.RequestException, OSError) as error:
             raise KeysUnavailable(f"Vault gives no keys: {type(error).__name__}") from error
         except (KeyError, TypeError) as error:

@@ -60,6 +60,9 @@ class Metrics:
             registry=registry,
             buckets=_LATENCY_BUCKETS_S,
         )
+        self.webhooks = Counter(
+            "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
+        )
         self._add_proofs(registry)
 
     def _add_proofs(self, registry: CollectorRegistry) -> None:

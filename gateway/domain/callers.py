@@ -39,14 +39,23 @@ class Scope(StrEnum):
     DISPUTE = "transactions:dispute"
     READ_AUDIT = "audit:read"
     AUDIT_COMPLIANCE = "compliance-audits"
+    SUBMIT_KYC = "kyc:submit"
+    SUBMIT_OWN_KYC = "kyc:submit:own"
+    READ_KYC_STATE = "kyc:state"
+    READ_OWN_KYC_STATE = "kyc:state:own"
+    READ_KYC = "kyc:read"
+    DECIDE_KYC = "kyc:decide"
+    ERASE_KYC = "kyc:erase"
 
 
-_STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE})
+_STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE, Scope.READ_KYC_STATE})
+_KYC = frozenset({Scope.SUBMIT_KYC, Scope.READ_KYC, Scope.DECIDE_KYC, Scope.ERASE_KYC})
 _AUDITORS = frozenset({Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.RECONCILE})
 _ITSELF = frozenset(
     {
         *(Scope.READ_OWN_WALLET, Scope.READ_OWN_TRANSACTIONS),
         *(Scope.READ_OWN_LIMITS, Scope.REQUEST_OWN_LIMITS, Scope.CHECK_OWN_LIMITS),
+        *(Scope.SUBMIT_OWN_KYC, Scope.READ_OWN_KYC_STATE),
     }
 )
 
@@ -58,6 +67,7 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
     Role.COMPLIANCE: _STAFF
     | _AUDITORS
+    | _KYC
     | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS, Scope.READ_AUDIT, Scope.AUDIT_COMPLIANCE},
     Role.FINANCE: _STAFF | _AUDITORS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.CORRECT},
     Role.ADMIN: frozenset(Scope) - _ITSELF,
@@ -69,6 +79,8 @@ _OWN: Mapping[Scope, Scope] = {
     Scope.READ_LIMITS: Scope.READ_OWN_LIMITS,
     Scope.REQUEST_LIMITS: Scope.REQUEST_OWN_LIMITS,
     Scope.CHECK_LIMITS: Scope.CHECK_OWN_LIMITS,
+    Scope.SUBMIT_KYC: Scope.SUBMIT_OWN_KYC,
+    Scope.READ_KYC_STATE: Scope.READ_OWN_KYC_STATE,
 }
 
 # What is not here moves funds.

@@ -32,6 +32,12 @@ SENTENCES: Mapping[str, str] = {
     Reason.DAILY_LOSS_LIMIT: _past("loss", "day"),
     Reason.WEEKLY_LOSS_LIMIT: _past("loss", "week"),
     Reason.MONTHLY_LOSS_LIMIT: _past("loss", "month"),
+    Reason.SELF_EXCLUDED: "Until {until} this player places no bet and makes no deposit; withdrawals stay open.",
+    Reason.KYC_REQUIRED: "This needs a player who is verified further than this one is.",
+    Reason.EXCLUSION_SHORTENED: "An exclusion is never shortened; this player's lasts until {excluded_until}.",
+    Reason.EXCLUSION_PERMANENT: "A permanent exclusion does not end.",
+    Reason.NOT_EXCLUDED: "The player is not excluded, so there is nothing to end.",
+    Reason.TIER_UNKNOWN: "The jurisdiction's pack has no tier of this name.",
     Reason.WITHDRAWAL_COOLDOWN: "Withdrawals wait for a while after a deposit; this player's open at {ends_at}.",
     Reason.PAYOUT_HELD: "{amount} were to be taken back, of which {held} are held: take back each part by itself.",
     Reason.PAYOUT_NOT_HELD: "Nothing of this payout is held.",
@@ -81,4 +87,6 @@ class _Words(dict[str, str]):
     def __missing__(self, name: str) -> str:
         if name.endswith("_currency"):
             return ""
+        if name.endswith("until"):
+            return "further notice"
         return "a later time" if name.endswith(("_at", "_from")) else "less"

@@ -24,6 +24,7 @@ from shared.contracts.commands import Command, field_errors
 from shared.contracts.fields import Currency, Moment, Provider, Text, UserId
 from shared.contracts.integrity import Period
 from shared.contracts.kinds import GAME_KINDS, MOVES_NOTHING, NEEDS_PROVIDER, NEEDS_REASON, NEEDS_REFERENCE, Kind
+from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission
 from shared.contracts.limits import MAX_LIMIT_SECONDS, OWN_LIMITS, LimitName
 from shared.errors import FieldError, InvalidInput, TooLarge
 
@@ -256,6 +257,21 @@ def read_correction(body: bytes) -> CorrectionRequest:
 def read_dispute(body: bytes) -> DisputeRequest:
     """A dispute, or its end. Raises as `read_override`."""
     return _read(DisputeRequest, body)
+
+
+def read_kyc(body: bytes) -> KycSubmission:
+    """What a player shows. Raises TooLarge, InvalidInput, which repeats no value."""
+    return _read(KycSubmission, body)
+
+
+def read_kyc_decision(body: bytes) -> KycDecision:
+    """Staff's decision on it. Raises TooLarge, InvalidInput."""
+    return _read(KycDecision, body)
+
+
+def read_kyc_erasure(body: bytes) -> KycErasure:
+    """Why it is destroyed. Raises TooLarge, InvalidInput."""
+    return _read(KycErasure, body)
 
 
 def _read(model: type[M], body: bytes) -> M:

@@ -14,6 +14,7 @@ from shared.broker import BrokerOptions
 from shared.keyring import AUDIT_KEYS, Keyring
 from tests.support import TOKEN, Database
 
+KYC_KEYS, KYC_INDEX_KEYS = "e1:" + "11" * 32, "i1:" + "22" * 32
 CHAIN_KEYS, SIGNING_KEYS = "a1:" + "66" * 32, "b1:" + "77" * 32
 
 
@@ -41,6 +42,8 @@ def settings(database: Database, tmp_path: Path) -> Settings:
         wallet_service_url="http://127.0.0.1:1",
         audit_keys=CHAIN_KEYS,
         audit_signing_keys=SIGNING_KEYS,
+        kyc_keys=KYC_KEYS,
+        kyc_index_keys=KYC_INDEX_KEYS,
         audit_sink=(tmp_path / "audit").as_uri(),
     )
 

@@ -133,6 +133,11 @@ class TestWhatIsKeptApart:
         seen_by = {name for name in (*APPLICATIONS, "ops") if keys not in hidden(compose["services"][name])}
         assert seen_by == {"compliance", "ops"}
 
+    @pytest.mark.parametrize("keys", ["kyc_keys", "kyc_index_keys"])
+    def test_the_keys_of_kyc_are_the_compliance_services(self, compose: Compose, keys: str) -> None:
+        seen_by = {name for name in APPLICATIONS if keys not in hidden(compose["services"][name])}
+        assert seen_by == {"compliance"}
+
     def test_the_wallet_alone_writes_the_checkpoints_and_the_command_reads_them(self, compose: Compose) -> None:
         blocks = compose["services"]
         (folder,) = {

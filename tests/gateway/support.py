@@ -1,7 +1,7 @@
 """The gateway as its tests run it: in this process, before a wallet that is made up."""
 
 import functools
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey, KeySet
 from gateway import app as gateway_app
 from gateway.domain.callers import caller_of
 from gateway.repository import Reads
+from gateway.repository.kyc import KycReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
 from shared import tokens
@@ -382,7 +383,7 @@ class FakeCompliance:
     asked: list[str] = field(default_factory=list)
     available: bool = True
 
-    def answer(self, request: httpx2.Request) -> httpx2.Response:
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
         if not self.available:
             return httpx2.Response(503)
         self.asked.append(request.url.query.decode())
@@ -406,15 +407,19 @@ async def _public_keys() -> KeySet:
     return KeySet([ECKey.import_key(key) for key in development_keys()[1]["keys"]])
 
 
-def build(wallet: FakeWallet, compliance: FakeCompliance | None = None, **overrides: Any) -> FastAPI:
+Handler = Callable[[httpx2.Request], httpx2.Response]
+
+
+def build(wallet: FakeWallet, compliance: Handler | None = None, **overrides: Any) -> FastAPI:
     """The gateway's application around a made-up wallet."""
-    transport = httpx2.MockTransport((compliance or FakeCompliance()).answer)
-    records = Records(httpx2.AsyncClient(transport=transport, base_url="http://compliance"))
+    transport = httpx2.MockTransport(compliance or FakeCompliance())
+    inner = httpx2.AsyncClient(transport=transport, base_url="http://compliance")
     reads = Reads(
         httpx2.AsyncClient(transport=httpx2.MockTransport(wallet.answer), base_url="http://wallet"),
         httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://fraud"),
         httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://metrics"),
     )
+    owners = gateway_app.Owners(reads, Records(inner), KycReads(inner))
     keys = Keys(_public_keys, look_every_s=60)
     verifier = Verifier(keys, issuer=tokens.DEFAULT_ISSUER, audience=tokens.DEFAULT_AUDIENCE, read=caller_of)
 
@@ -423,7 +428,7 @@ def build(wallet: FakeWallet, compliance: FakeCompliance | None = None, **overri
         yield
 
     return gateway_app.assembled(
-        settings(**overrides), verifier, wallet, reads, records, health=Health(), metrics=Metrics(), lifespan=lifespan
+        settings(**overrides), verifier, wallet, owners, health=Health(), metrics=Metrics(), lifespan=lifespan
     )
 
 

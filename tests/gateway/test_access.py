@@ -37,6 +37,7 @@ HELPERS = frozenset({Role.SUPPORT, Role.COMPLIANCE, Role.ADMIN})
 CASHIERS = frozenset({Role.FINANCE, Role.ADMIN})
 
 # Method, path, body, and who is let in. The path names a foreign player, so that the role alone opens it.
+OFFICERS = frozenset({Role.COMPLIANCE, Role.ADMIN})
 ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/transactions"): ({}, WRITERS),
     ("POST", "/api/v1/transactions/batch"): ({}, WRITERS),
@@ -59,6 +60,10 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/users/{user_id}/limit-requests"): ({}, HELPERS),
     ("POST", "/api/v1/users/{user_id}/limit-requests/{name}/confirmation"): ({}, HELPERS),
     ("DELETE", "/api/v1/users/{user_id}/limit-requests/{name}"): (None, HELPERS),
+    ("GET", "/api/v1/users/{user_id}/kyc"): (None, STAFF),
+    ("POST", "/api/v1/users/{user_id}/kyc"): ({}, OFFICERS),
+    ("POST", "/api/v1/users/{user_id}/kyc/decision"): ({}, OFFICERS),
+    ("DELETE", "/api/v1/users/{user_id}/kyc"): ({}, OFFICERS),
     ("POST", "/api/v1/limit-checks"): ({}, WRITERS | {Role.PLAYER, Role.SUPPORT}),
     ("POST", "/api/v1/transactions/{transaction_id}/reversal"): ({}, CASHIERS),
     ("POST", "/api/v1/transactions/{transaction_id}/release"): ({}, CASHIERS),
@@ -70,7 +75,7 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/compliance-audits/{audit_id}"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
 }
-OPEN_ROUTES = {("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
+OPEN_ROUTES = {("POST", "/api/v1/webhooks/kyc"), ("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
 
 
 def concrete(path: str) -> str:

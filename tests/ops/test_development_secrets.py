@@ -5,7 +5,7 @@ from pathlib import Path
 from ops import development_secrets
 from ops.provision import SCHEMAS
 from shared.checkpoints import SigningKeys
-from shared.keyring import AuditKeySettings, Keyring, source_of
+from shared.keyring import AUDIT_KEYS, AuditKeySettings, Keyring, source_of
 from shared.signing import ChainKeys
 
 
@@ -39,5 +39,5 @@ def test_the_keys_are_ones_that_the_wallet_takes(tmp_path: Path) -> None:
 
 def test_the_audit_log_has_keys_of_its_own(tmp_path: Path) -> None:
     development_secrets.ensure(tmp_path)
-    keyring = Keyring.read(source_of(AuditKeySettings(key_source="file", secrets_dir=tmp_path)))
+    keyring = Keyring.read(source_of(AuditKeySettings(key_source="file", secrets_dir=tmp_path), AUDIT_KEYS))
     assert (keyring.chain.current, keyring.signing.current) == ("a1", "b1")

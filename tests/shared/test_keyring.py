@@ -14,6 +14,7 @@ import pytest
 
 from shared.errors import ConfigurationError, KeysUnavailable
 from shared.keyring import (
+    AUDIT_KEYS,
     AuditKeySettings,
     FileKeys,
     KeyNames,
@@ -132,13 +133,13 @@ class TestSources:
     def test_the_environment(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("CHAIN_KEYS", K1)
         monkeypatch.setenv("CHECKPOINT_KEYS", S1)
-        assert source_of(settings()).read() == KeyTexts(K1, S1)
+        assert source_of(settings()).read() == (K1, S1)
 
     def test_the_audit_log_has_keys_of_its_own(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("AUDIT_KEYS", "a1:" + "66" * 32)
         monkeypatch.setenv("AUDIT_SIGNING_KEYS", "too short")
         with pytest.raises(ConfigurationError, match=r"^AUDIT_SIGNING_KEYS must be"):
-            Keyring.read(source_of(AuditKeySettings()))
+            Keyring.read(source_of(AuditKeySettings(), AUDIT_KEYS))
 
     def test_there_is_no_default_key(self) -> None:
         with pytest.raises(ConfigurationError, match="CHAIN_KEYS and CHECKPOINT_KEYS: missing"):
@@ -148,14 +149,14 @@ class TestSources:
 
     def test_files(self, tmp_path: Path) -> None:
         write(tmp_path, K1, S1)
-        assert source_of(settings(key_source="file", secrets_dir=tmp_path)).read() == KeyTexts(K1, S1)
+        assert source_of(settings(key_source="file", secrets_dir=tmp_path)).read() == (K1, S1)
 
     def test_files_that_are_not_there(self, tmp_path: Path) -> None:
         with pytest.raises(KeysUnavailable, match="chain_keys: No such file"):
             FileKeys(tmp_path).read()
 
     def test_vault(self, vault: FakeVault) -> None:
-        assert of_vault(vault).read() == KeyTexts(K1, S1)
+        assert of_vault(vault).read() == (K1, S1)
 
     def test_vault_with_a_token_that_an_agent_renews(self, vault: FakeVault, tmp_path: Path) -> None:
         file = tmp_path / "token"
@@ -164,7 +165,7 @@ class TestSources:
         with pytest.raises(KeysUnavailable):
             source.read()
         file.write_text(TOKEN + "\n")
-        assert source.read() == KeyTexts(K1, S1)
+        assert source.read() == (K1, S1)
 
     @pytest.mark.parametrize(
         "fields",
