@@ -132,7 +132,7 @@ class KycDesk:
             if clear_for is None or fields is None:
                 return view
             shown: dict[str, JsonValue] = {"fields": [name for name, value in fields.items() if value is not None]}
-            entry = AuditEntry("kyc.read", user_id, clear_for.name, None, None, shown, clear_for.request_id)
+            entry = AuditEntry("KYC_READ", user_id, clear_for.name, None, None, shown, clear_for.request_id)
             await audit.record(connection, entry)
         return view.model_copy(update={"fields": fields})
 

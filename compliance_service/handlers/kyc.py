@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_service.domain import kyc as domain
-from compliance_service.domain.audit import AuditEntry
 from compliance_service.domain.encryption import KycKeys
 from compliance_service.domain.kyc import EXPIRED, By, Case, Move, State, Verdict
 from compliance_service.domain.ports import Provider
@@ -179,16 +178,8 @@ class KycWorker:
         if granted:
             # The state may have moved on meanwhile: then its tier is the next to be asked for.
             after = domain.with_tier(after, self._pack, uuid4(), now)
-        entry = AuditEntry(
-            action="kyc.tier",
-            user_id=case.user_id,
-            actor=SERVICE.name,
-            reason=None,
-            before={"tier": case.tier.name},
-            after={"tier": after.tier.name, "granted": granted},
-            request_id=None,
-        )
-        await kyc.save(connection, after, entry=entry)
+        # The ledger has this on record, as every row with an actor.
+        await kyc.save(connection, after)
 
 
 def _command(case: Case) -> Command:

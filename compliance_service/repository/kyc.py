@@ -81,7 +81,7 @@ async def save(
     connection: AsyncConnection,
     case: Case,
     *,
-    entry: AuditEntry,
+    entry: AuditEntry | None = None,
     event: OutboxEvent | None = None,
 ) -> None:
     """Write a case with what tells of it. Its tier's command is due at once; its provider is not asked any more."""
@@ -91,7 +91,8 @@ async def save(
     await connection.execute(update(kyc).where(_c.user_id == case.user_id).values(values))
     if event is not None:
         await outbox.put(connection, event)
-    await audit.record(connection, entry)
+    if entry is not None:
+        await audit.record(connection, entry)
 
 
 def _state_values(case: Case) -> dict[str, Any]:

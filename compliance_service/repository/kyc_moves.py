@@ -70,7 +70,7 @@ async def _saved(
     after = domain.with_tier(replace(after, changed_at=now), pack, uuid4(), now)
     kind, body = domain.told(before, after, verdict)
     entry = AuditEntry(
-        action=f"kyc.{verdict.move}",
+        action=f"KYC_{verdict.move.name}",
         user_id=after.user_id,
         actor=actor.name,
         reason=verdict.why.staff,

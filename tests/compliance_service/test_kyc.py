@@ -302,7 +302,7 @@ class TestSecrecy:
         await kyc.submit()
         found = await kyc.client.post("/users/1/kyc/reading", json={"actor": "officer", "request_id": "r-2"})
         assert found.json()["fields"]["document_number"] == "925665416"
-        assert (await kyc.actions())[-1] == "kyc.read"
+        assert (await kyc.actions())[-1] == "KYC_READ"
 
     async def test_swapped_cells_do_not_decrypt(self, kyc: Setup) -> None:
         await kyc.submit(1)

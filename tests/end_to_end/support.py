@@ -6,16 +6,19 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx2
 import psutil  # type: ignore[import-untyped]
 
 from ops.infrastructure import InfrastructureError, free_port
 from ops.infrastructure.processes import check_port, dismiss, start_watchdog
 
+Ask = Callable[..., httpx2.Response]
 LANGSENSE = Path(sys.executable).parent / "langsense"
 SERVICES = 6
 READY_WITHIN_S = 150
@@ -68,6 +71,43 @@ def clean(extra: Mapping[str, str]) -> dict[str, str]:
         **{name: value for name, value in os.environ.items() if not name.startswith(ours + keys)},
         "COLUMNS": "200",
         **extra,
+    }
+
+
+@contextmanager
+def asking(platform: Platform, player: int) -> Iterator[Ask]:
+    """Asks the gateway as somebody: `ask("risk", "PUT", path, {…}, key="1")`."""
+    tokens: dict[str, str] = {}
+    with httpx2.Client(base_url=f"http://127.0.0.1:{platform.gateway_port}/api/v1", trust_env=False) as client:
+
+        def asked(
+            role: str, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
+        ) -> httpx2.Response:
+            if role not in tokens:
+                about = ("--user", str(player)) if role == "player" else ()
+                tokens[role] = platform.run("token", role, *about).stdout.strip()
+            headers = {"Authorization": f"Bearer {tokens[role]}", "Prefer": "wait=10"}
+            return client.request(
+                method, path, json=body, headers=headers if key is None else {**headers, "Idempotency-Key": key}
+            )
+
+        yield asked
+
+
+def until(fact: Callable[[], bool], within_s: float = 20) -> None:
+    """Wait for a fact about a platform."""
+    deadline = time.monotonic() + within_s
+    while not fact():
+        assert time.monotonic() < deadline, "it did not become true"
+        time.sleep(0.1)
+
+
+def passport(number: str) -> dict[str, Any]:
+    """What a player shows that no rule speaks against."""
+    return {
+        **{"name": "Zebulon Quillfeather", "birth_date": "1987-03-19", "country": "GB", "phone": "+44 121 496 0321"},
+        "address": {"street": "17 Xyloph Lane", "city": "Brackenmoor", "postal_code": "QX7 9ZZ"},
+        **{"document_type": "PASSPORT", "document_number": number, "document_expires_on": "2099-07-21"},
     }
 
 

@@ -1,37 +1,21 @@
 """Limits and corrections on a whole platform, by the people whose work they are."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import httpx2
 import pytest
 
-from tests.end_to_end.support import Platform
+from tests.end_to_end.support import Ask, Platform, asking, passport, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
 PLAYER = 5100
 USER = f"/users/{PLAYER}"
-Ask = Callable[..., httpx2.Response]
 
 
 @pytest.fixture
 def ask(platform: Platform) -> Iterator[Ask]:
-    """Asks the gateway as somebody: `ask("risk", "PUT", path, {…}, key="1")`."""
-    tokens: dict[str, str] = {}
-    with httpx2.Client(base_url=f"http://127.0.0.1:{platform.gateway_port}/api/v1", trust_env=False) as client:
-
-        def asked(
-            role: str, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
-        ) -> httpx2.Response:
-            if role not in tokens:
-                player = ("--user", str(PLAYER)) if role == "player" else ()
-                tokens[role] = platform.run("token", role, *player).stdout.strip()
-            headers = {"Authorization": f"Bearer {tokens[role]}", "Prefer": "wait=10"}
-            return client.request(
-                method, path, json=body, headers=headers if key is None else {**headers, "Idempotency-Key": key}
-            )
-
+    with asking(platform, PLAYER) as asked:
         yield asked
 
 
@@ -81,6 +65,9 @@ def test_limits_hold_are_changed_and_explain_themselves(ask: Ask) -> None:
     assert metrics["limits"]["DAILY_LOSS_LIMIT"]["remaining"] == "0.00"
 
     withdrawal = money("WITHDRAWAL", "10.00", provider="stripe")
+    assert ask("finance", "POST", "/transactions", withdrawal, key="out-0").json()["code"] == "KYC_REQUIRED"
+    assert ask("player", "POST", f"{USER}/kyc", passport("925665416")).status_code == 201
+    until(lambda: ask("player", "GET", f"{USER}/kyc").json()["tier"]["name"] == "VERIFIED")
     assert ask("finance", "POST", "/transactions", withdrawal, key="out-1").json()["code"] == "WITHDRAWAL_COOLDOWN"
     now = {"seconds": 0, "currency": "USD", "reason": "it waited long enough"}
     assert ask("compliance", "PUT", f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS", now).status_code == 200
