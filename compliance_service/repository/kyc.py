@@ -5,7 +5,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, bindparam, delete, func, or_, select, text, tuple_, update
+from sqlalchemy import Row, Select, bindparam, delete, or_, select, text, tuple_, update
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, BYTEA, TEXT, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -148,7 +148,7 @@ async def put_fields(
             document_index=index.digest,
             expiry_month=expires_on.replace(day=1),
             expiry_checked_on=None,
-            ask_provider_after=func.clock_timestamp(),
+            ask_provider_after=case.submitted_at,
         )
     )
 

@@ -12,6 +12,7 @@ from compliance_service.settings import Settings
 from shared import database as databases
 from shared.broker import BrokerOptions
 from shared.keyring import AUDIT_KEYS, Keyring
+from tests.compliance_service.support import Setup
 from tests.support import TOKEN, Database
 
 KYC_KEYS, KYC_INDEX_KEYS = "e1:" + "11" * 32, "i1:" + "22" * 32
@@ -58,3 +59,11 @@ def live_settings(settings: Settings, kafka: BrokerOptions) -> Settings:
             "kafka_idempotent_producer": kafka.idempotent_producer,
         }
     )
+
+
+@pytest.fixture
+async def kyc(database: Database, engine: AsyncEngine, settings: Settings) -> AsyncIterator[Setup]:
+    """KYC as its endpoints and loops use it."""
+    setup = Setup(database, engine, settings)
+    yield setup
+    await setup.client.aclose()
