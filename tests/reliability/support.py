@@ -8,6 +8,7 @@ import signal
 import sys
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager, suppress
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import UUID, uuid4
@@ -21,6 +22,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from ops import proof
 from ops.infrastructure import free_port
 from ops.infrastructure.processes import Child, tail
+from shared import clock
 from shared.broker import BrokerOptions
 from shared.contracts import topics
 from shared.contracts.commands import Command, encode
@@ -29,7 +31,7 @@ from shared.keyring import Keyring
 from shared.lanes import key_of
 from tests.support import LANES, TOKEN, Database, eventually
 from tests.wallet_service.client import Client, events
-from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, FAR_LIMITS_ENVIRONMENT, command
+from tests.wallet_service.support import ABOUT_PLAYERS, CHAIN_KEYS, CHECKPOINT_KEYS, FAR_LIMITS_ENVIRONMENT, command
 from wallet_service.handlers import GROUP
 from wallet_service.repository import Reads
 
@@ -210,6 +212,11 @@ class Players:
         elif kind in LIMIT_KINDS:
             # Far from what is played for, so that play goes on.
             fields, amount = {}, amount * 1_000_000
+        elif kind is Kind.EXCLUSION:
+            # For a moment, so that play goes on.
+            fields = {"until": clock.utc_now() + timedelta(seconds=1)}
+        elif kind in ABOUT_PLAYERS:
+            fields = {}
         made = command(kind, amount, user, command_id=uuid4(), **fields)
         self.sent[made.command_id] = made
         return made

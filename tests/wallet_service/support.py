@@ -71,9 +71,9 @@ _REFERENCE = {
     *(Kind.WITHDRAWAL_HOLD, Kind.WITHDRAWAL_CAPTURE, Kind.WITHDRAWAL_RELEASE),
     Kind.PAYOUT_RELEASE,
 }
-_ABOUT_PLAYERS = {Kind.EXCLUSION: "TEMPORARY", Kind.EXCLUSION_END: "TEMPORARY", Kind.KYC_TIER: "VERIFIED"}
+ABOUT_PLAYERS = {Kind.EXCLUSION: "TEMPORARY", Kind.EXCLUSION_END: "TEMPORARY", Kind.KYC_TIER: "VERIFIED"}
 _REASON = {
-    *_ABOUT_PLAYERS,
+    *ABOUT_PLAYERS,
     *(Kind.ADJUSTMENT_CREDIT, Kind.ADJUSTMENT_DEBIT, Kind.PAYOUT_RELEASE),
     *(Kind.LIMIT_OVERRIDE, Kind.LIMIT_OVERRIDE_REMOVAL),
     *_OTHER,
@@ -93,8 +93,8 @@ def command(kind: Kind, amount_minor: int = 1000, user_id: int = 42, **fields: A
         given["reference_id"] = str(UUID(int=1))
     if kind in _LIMIT:
         given["reference_id"] = "DAILY_LOSS_LIMIT"
-    if kind in _ABOUT_PLAYERS:
-        given |= {"currency": "XXX", "reference_id": _ABOUT_PLAYERS[kind]}
+    if kind in ABOUT_PLAYERS:
+        given |= {"currency": "XXX", "reference_id": ABOUT_PLAYERS[kind]}
         amount_minor = 0
     if kind is Kind.EXCLUSION:
         given["until"] = NOW + timedelta(days=1)
