@@ -6,7 +6,8 @@ of a run says which. LANGSENSE_TESTS=processes leaves Docker out.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from aiokafka.admin import AIOKafkaAdminClient
@@ -87,18 +88,35 @@ def migrated_database(postgres_server: Postgres, role_passwords: dict[str, str])
     return name
 
 
+@pytest.fixture(scope="session")
+def copied_database(postgres_server: Postgres, migrated_database: str) -> Iterator[Callable[[], str]]:
+    """Names a copy that nobody has yet. While one is used, the next is made."""
+
+    def copy() -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        asyncio.run(copy_database(postgres_server, migrated_database, name))
+        return name
+
+    with ThreadPoolExecutor(1) as aside:
+        coming = aside.submit(copy)
+
+        def take() -> str:
+            nonlocal coming
+            name, coming = coming.result(), aside.submit(copy)
+            return name
+
+        yield take
+
+
 @pytest.fixture
-def database(postgres_server: Postgres, role_passwords: dict[str, str], migrated_database: str) -> Iterator[Database]:
+def database(
+    postgres_server: Postgres, role_passwords: dict[str, str], copied_database: Callable[[], str]
+) -> Iterator[Database]:
     """A fresh database, as `langsense migrate` makes it."""
-    name = f"test_{secrets.token_hex(6)}"
+    name = copied_database()
     admin_dsn = postgres_server.dsn(name)
-
-    async def make() -> None:
-        await copy_database(postgres_server, migrated_database, name)
-        # What belongs to the database itself is not copied: its grants and its search path.
-        await provision.grant(admin_dsn, role_passwords)
-
-    outside_the_loop(lambda: asyncio.run(make()))
+    # What belongs to the database itself is not copied: its grants and its search path.
+    outside_the_loop(lambda: asyncio.run(provision.grant(admin_dsn, role_passwords)))
     yield Database(admin_dsn, role_passwords)
     outside_the_loop(lambda: asyncio.run(drop_database(postgres_server, name)))
 

@@ -68,10 +68,10 @@ def outside_the_loop(call: Callable[[], T]) -> T:
 
 
 async def copy_database(server: Postgres, template: str, name: str) -> None:
-    """Make a database as another one is."""
+    """Make a database as another one is. Its files are copied: through the WAL, it would take twice as long."""
     connection = await asyncpg.connect(server.dsn())
     try:
-        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
     finally:
         await connection.close()
 

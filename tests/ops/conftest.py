@@ -13,7 +13,7 @@ from ops import provision
 from ops.infrastructure import Postgres
 from shared import database as databases
 from tests.ops.ledger import Ledger, fill
-from tests.support import Database, drop_database, outside_the_loop
+from tests.support import Database, copy_database, drop_database, outside_the_loop
 from wallet_service import tables
 
 
@@ -47,9 +47,7 @@ async def sealed(
 ) -> AsyncIterator[Ledger]:
     """The honest rows under their checkpoints, and whoever owns the server."""
     name = f"test_{secrets.token_hex(6)}"
-    server = await asyncpg.connect(postgres_server.dsn())
-    await server.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template.name}"')
-    await server.close()
+    await copy_database(postgres_server, template.name, name)
     database = Database(postgres_server.dsn(name), role_passwords)
     folder = shutil.copytree(template.folder, tmp_path / "checkpoints")
     engine = databases.create_engine(database.dsn("wallet_service"), application="test", schema=tables.SCHEMA)
