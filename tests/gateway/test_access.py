@@ -300,11 +300,12 @@ async def test_the_documents_are_for_everybody_and_need_no_other_server(wallet: 
     assert 'route="/docs"' in metrics.text
 
 
-async def test_a_request_is_measured_under_its_routes_whole_path(client: httpx2.AsyncClient) -> None:
-    await client.get("/api/v1/users/7/wallet", headers=bearer(Role.ADMIN))
-    await client.get("/nothing")
+async def test_a_request_is_measured_under_its_routes_whole_path(wallet: FakeWallet) -> None:
+    async with client_of(build(wallet)) as client:
+        await client.get("/api/v1/users/7/wallet", headers=bearer(Role.ADMIN))
+        await client.get("/nothing")
+        metrics = (await client.get("/metrics")).text
 
-    metrics = (await client.get("/metrics")).text
     assert 'method="GET",route="/api/v1/users/{user_id}/wallet",status="404"' in metrics
     assert 'method="unmatched",route="unmatched",status="404"' in metrics
 
