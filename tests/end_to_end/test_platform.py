@@ -92,6 +92,7 @@ def test_a_second_up_says_that_the_folder_is_in_use_or_which_ports_are_taken(
     assert "GATEWAY_PORT" in same_port.stderr
 
 
+@pytest.mark.slow
 def test_a_service_that_dies_is_started_again(platform: Platform) -> None:
     wallet = next(
         child for child in support.descendants(platform.process) if "wallet_service.app:create_app" in child.cmdline()
@@ -101,6 +102,7 @@ def test_a_service_that_dies_is_started_again(platform: Platform) -> None:
     assert demo(platform, 3)["holds"] is True
 
 
+@pytest.mark.slow
 def test_ctrl_c_stops_everything_and_the_money_is_there_after_the_next_up(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with support.running(data) as first:

@@ -51,6 +51,7 @@ def test_every_link_into_the_repository_leads_somewhere(page: str) -> None:
         assert (ROOT / link).exists(), link
 
 
+@pytest.mark.slow
 @pytest.mark.integration
 @pytest.mark.timeout(300)
 def test_the_readmes_requests_run_as_they_stand(platform: Platform) -> None:

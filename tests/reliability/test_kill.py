@@ -14,7 +14,7 @@ from tests.reliability.support import Books, Players, Service, forget_members
 from tests.support import Database, as_administrator, eventually
 from tests.wallet_service.client import Client
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # Where the wallet is when it is killed. The first two are held there by a lock until it is dead.
 BEFORE_IT_WRITES = "SELECT 1 FROM lanes FOR UPDATE"
@@ -78,7 +78,6 @@ async def test_a_wallet_that_is_killed_ten_times_decides_every_command_once(
     await wallet.stop()
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(2, 7))
 async def test_fifty_times_more(
     engine: AsyncEngine,

@@ -16,7 +16,7 @@ from tests.support import LANES, TOKEN, eventually
 from tests.wallet_service.client import Client
 from tests.wallet_service.support import command
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 # On every lane, so that each of the wallets decides for some of them.
 PLAYERS = range(1, 25)

@@ -19,7 +19,10 @@ from tests.reliability.test_kill import BEFORE_IT_WRITES, held, in_mid_batch
 from tests.support import LANES, Database, eventually, outside_the_loop
 from wallet_service.tables import SCHEMA
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300), pytest.mark.usefixtures("apache_kafka")]
+pytestmark = [
+    *(pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)),
+    pytest.mark.usefixtures("apache_kafka"),
+]
 
 
 class Kafka:
@@ -149,7 +152,7 @@ async def test_postgresql_is_stopped_and_killed(platform: Platform) -> None:
     await platform.until_figures_agree()
 
 
-@pytest.mark.parametrize("how", ["kill", pytest.param("stop", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("how", ["kill", "stop"])
 async def test_the_broker_is_ended_and_started(platform: Platform, how: str) -> None:
     async with platform.players.playing():
         await platform.books.until_more(50)
@@ -161,7 +164,6 @@ async def test_the_broker_is_ended_and_started(platform: Platform, how: str) -> 
     await platform.until_figures_agree()
 
 
-@pytest.mark.slow
 async def test_the_wallet_dies_after_a_commit_that_it_could_not_publish(platform: Platform) -> None:
     async with platform.players.playing():
         await platform.books.until_more(50)
@@ -201,7 +203,6 @@ async def test_the_broker_loses_all_it_had(platform: Platform) -> None:
     await platform.until_figures_agree()
 
 
-@pytest.mark.slow
 async def test_it_stops_in_order_while_there_is_no_broker(platform: Platform) -> None:
     await platform.metrics.stop()
     async with platform.players.playing():

@@ -10,7 +10,7 @@ from tests.reliability.support import Books, Players, Service
 from tests.reliability.test_kill import BEFORE_IT_WRITES, held, in_mid_batch
 from tests.support import Database, eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
 
 async def test_lanes_that_move_to_and_fro(kafka: BrokerOptions, books: Books, service: Callable[..., Service]) -> None:
@@ -29,7 +29,6 @@ async def test_lanes_that_move_to_and_fro(kafka: BrokerOptions, books: Books, se
     await books.verify(players)
 
 
-@pytest.mark.slow
 async def test_a_wallet_that_stood_still_in_mid_batch_and_comes_back(
     engine: AsyncEngine, database: Database, kafka: BrokerOptions, books: Books, service: Callable[..., Service]
 ) -> None:
