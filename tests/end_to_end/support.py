@@ -42,6 +42,13 @@ class Platform:
         """A `langsense` command on this platform."""
         return langsense(*arguments, "--data", str(self.data), timeout=timeout)
 
+    def tokens(self) -> dict[str, str]:
+        """A token of each role but the player's, as `up` has printed them."""
+        _, _, after = self.printed().partition("Development tokens")
+        lines, _, _ = after.partition("Try it")
+        words = (line.split() for line in lines.splitlines())
+        return {each[0]: each[1] for each in words if len(each) == 2}
+
     def environment(self) -> dict[str, str]:
         """What `langsense env` exports."""
         exports = self.run("env").stdout.splitlines()
@@ -77,15 +84,13 @@ def clean(extra: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def asking(platform: Platform, player: int) -> Iterator[Ask]:
     """Asks the gateway as somebody: `ask("risk", "PUT", path, {…}, key="1")`."""
-    tokens: dict[str, str] = {}
+    own = platform.run("token", "player", "--user", str(player)).stdout.strip()
+    tokens = platform.tokens() | {"player": own}
     with httpx2.Client(base_url=f"http://127.0.0.1:{platform.gateway_port}/api/v1", trust_env=False) as client:
 
         def asked(
             role: str, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
         ) -> httpx2.Response:
-            if role not in tokens:
-                about = ("--user", str(player)) if role == "player" else ()
-                tokens[role] = platform.run("token", role, *about).stdout.strip()
             headers = {"Authorization": f"Bearer {tokens[role]}", "Prefer": "wait=10"}
             return client.request(
                 method, path, json=body, headers=headers if key is None else {**headers, "Idempotency-Key": key}
