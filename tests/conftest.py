@@ -15,7 +15,7 @@ from aiokafka.admin import AIOKafkaAdminClient
 from ops import infrastructure, provision
 from ops.infrastructure import Broker, Postgres
 from shared import broker
-from shared.broker import BrokerOptions, Publisher
+from shared.broker import BrokerOptions, Publisher, consumers
 from shared.contracts.topics import TOPICS
 from shared.testing import FakeLedger
 from tests.support import LANES, Database, copy_database, drop_database, outside_the_loop, prefer_containers
@@ -128,8 +128,12 @@ def topic_prefix() -> str:
 
 
 @pytest.fixture
-async def kafka(kafka_server: Broker, topic_prefix: str) -> AsyncIterator[BrokerOptions]:
+async def kafka(
+    kafka_server: Broker, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[BrokerOptions]:
     """The run's broker with fresh topics, under a prefix of the test's own."""
+    # A consumer hears at its next heartbeat that lanes move.
+    monkeypatch.setattr(consumers, "HEARTBEAT_INTERVAL_MS", 100)
     options = BrokerOptions(kafka_server.bootstrap_servers, "test", topic_prefix, kafka_server.idempotent_producer)
     await broker.create_topics(options, LANES, replication=1)
     yield options
