@@ -1,7 +1,7 @@
 """Commands from Kafka: each decided once and answered to whoever asks; a bad one never harms its neighbours."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import timedelta
 from typing import Any
@@ -427,8 +427,8 @@ class TestAFailingDatabase:
         reads: Reads,
         monkeypatch: pytest.MonkeyPatch,
     ) -> None:
-        lost = _Lost(databases.transaction, times=1)
-        monkeypatch.setattr("shared.database.transaction", lost.transaction)
+        lost = _Lost(times=1)
+        monkeypatch.setattr(commands, "database", lost)
         deposits = [fresh() for _ in range(3)]
         await client.send(*deposits)
         async with started(create_app(settings)):
@@ -447,8 +447,8 @@ class TestAFailingDatabase:
     ) -> None:
         monkeypatch.setattr(commands, "ATTEMPTS", 1)
         monkeypatch.setattr("shared.broker.consumers.FAILED_BATCH_PAUSE_S", 0.05)
-        lost = _Lost(databases.transaction, times=4)
-        monkeypatch.setattr("shared.database.transaction", lost.transaction)
+        lost = _Lost(times=4)
+        monkeypatch.setattr(commands, "database", lost)
         deposits = [fresh(user_id=user) for user in range(1, 21)]
         await client.send(*deposits)
         async with started(create_app(settings)):
@@ -508,15 +508,16 @@ async def _failed_some_times(http: httpx2.AsyncClient) -> bool:
 
 
 class _Lost:
-    """A database whose first answers to COMMIT do not arrive."""
+    """`shared.database` for what decides, and for nothing beside it: the first answers to COMMIT do not arrive."""
 
-    def __init__(self, real: Callable[[AsyncEngine], Any], times: int) -> None:
-        self._real = real
+    refuses_all = staticmethod(databases.refuses_all)
+
+    def __init__(self, times: int) -> None:
         self.times = times
 
     @asynccontextmanager
     async def transaction(self, engine: AsyncEngine) -> AsyncIterator[AsyncConnection]:
-        async with self._real(engine) as connection:
+        async with databases.transaction(engine) as connection:
             yield connection
         if self.times:
             self.times -= 1
