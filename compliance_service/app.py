@@ -11,10 +11,13 @@ from compliance_service import tables
 from compliance_service.domain.encryption import KycKeys
 from compliance_service.domain.ports import Provider
 from compliance_service.endpoints import audit as audit_endpoints
+from compliance_service.endpoints import exclusions as exclusion_endpoints
 from compliance_service.endpoints import kyc as kyc_endpoints
+from compliance_service.endpoints.exclusions import ExclusionDesk
 from compliance_service.endpoints.kyc import KycDesk
 from compliance_service.handlers import ledger
 from compliance_service.handlers.audit_sealer import AuditSealer
+from compliance_service.handlers.exclusions import ExclusionWorker
 from compliance_service.handlers.kyc import KycWorker
 from compliance_service.handlers.providers import HttpProvider, RulesAlone
 from compliance_service.repository import audit
@@ -55,7 +58,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     progress = Progress(options, LEDGER_EVENTS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
     kafka = broker.consumer_broker(options)
     kafka.include_router(ledger.router(settings, options, inbox=inbox, progress=progress, metrics=metrics))
-    worker = _kyc_worker(settings, engine, kyc_keys, WalletAsker(publisher, wallet, source=SOURCE), outer)
+    asker = WalletAsker(publisher, wallet, source=SOURCE)
+    worker = _kyc_worker(settings, engine, kyc_keys, asker, outer)
+    exclusions = ExclusionWorker(engine, asker, clock.utc_now)
     loops = {
         "inbox": inbox.watch,
         "progress": lambda: progress.watch(lambda: broker.consumer_of(kafka)),
@@ -64,6 +69,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "audit_keys": lambda: chain_keys.follow(chain_source, settings.keys_look_every_s),
         "kyc_keys": lambda: keyring.follow(kyc_source, settings.keys_look_every_s, kyc_keys.take),
         **worker.loops(),
+        **exclusions.loops(),
     }
     health.alive_while("consumer", progress.problem)
     health.alive_while("tasks", tasks.problem)
@@ -90,7 +96,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(*_audit_routers(settings, engine), *_kyc_routers(settings, engine, kyc_keys, worker, metrics)),
+        routers=(
+            *_audit_routers(settings, engine),
+            *_kyc_routers(settings, engine, kyc_keys, worker, metrics),
+            *_exclusion_routers(settings, engine, exclusions),
+        ),
         openapi_url=None,
     )
 
@@ -121,6 +131,11 @@ def _kyc_routers(
 ) -> Sequence[APIRouter]:
     desk = KycDesk(engine, keys, settings.pack(), settings.platform_time_zone, worker, clock.utc_now)
     return (kyc_endpoints.router(settings, desk), kyc_endpoints.provider_router(settings, desk, metrics))
+
+
+def _exclusion_routers(settings: Settings, engine: AsyncEngine, worker: ExclusionWorker) -> Sequence[APIRouter]:
+    desk = ExclusionDesk(engine, settings.pack(), worker, clock.utc_now)
+    return (exclusion_endpoints.router(settings, desk), exclusion_endpoints.ends(settings, desk))
 
 
 def _kyc_worker(

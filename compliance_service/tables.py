@@ -7,6 +7,7 @@ from sqlalchemy import (
     Column,
     Date,
     DateTime,
+    Identity,
     Index,
     Integer,
     LargeBinary,
@@ -251,3 +252,56 @@ kyc_webhooks = Table(
     PrimaryKeyConstraint("event_id", name="kyc_webhooks_pkey"),
 )
 Index("kyc_webhooks_submission_idx", kyc_webhooks.c.submission_id, kyc_webhooks.c.occurred_at)
+
+exclusions = Table(
+    "exclusions",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), nullable=False, comment="a history's order"),
+    Column("user_id", BigInteger, nullable=False),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("since", DateTime(timezone=True)),
+    Column("until", DateTime(timezone=True), comment="null: for ever"),
+    Column("ends_at", DateTime(timezone=True), comment="when the requested end takes effect"),
+    Column("ended_at", DateTime(timezone=True)),
+    Column(
+        "ask_after", DateTime(timezone=True), comment="when the wallet is asked for it, or again; null: nothing to ask"
+    ),
+    Column("position", BigInteger),
+    Column("lane", SmallInteger),
+    Column("asked", SmallInteger, nullable=False, server_default=text("0"), comment="how often the wallet was asked"),
+    Column("time_out", Boolean, nullable=False),
+    Column("by_staff", Boolean, nullable=False),
+    Column("id", Uuid, nullable=False),
+    Column("command_id", Uuid, nullable=False),
+    Column("end_command_id", Uuid),
+    Column("replaced_by", Uuid),
+    Column("type", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("end_actor", Text),
+    Column("refusal", Text),
+    PrimaryKeyConstraint("id", name="exclusions_pkey"),
+    UniqueConstraint("command_id", name="exclusions_command_key"),
+)
+Index("exclusions_user_idx", exclusions.c.user_id, exclusions.c.number)
+Index("exclusions_ask_idx", exclusions.c.ask_after, postgresql_where=exclusions.c.ask_after.isnot(None))
+Index(
+    "exclusions_until_idx",
+    exclusions.c.until,
+    postgresql_where=exclusions.c.state.in_(("in_force", "end_requested")),
+)
+
+incidents = Table(
+    "incidents",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("opened_at", DateTime(timezone=True), nullable=False),
+    Column("id", Uuid),
+    Column("exclusion_id", Uuid, nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("details", Text),
+    PrimaryKeyConstraint("id", name="incidents_pkey"),
+)
+Index("incidents_user_idx", incidents.c.user_id, incidents.c.opened_at)

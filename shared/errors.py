@@ -8,6 +8,14 @@
     │   ├── IdempotencyKeyMissing   a request that moves money came without its key
     │   ├── WrongLane               a command on a partition that is not its player's
     │   ├── CommandIdReused         a command id that was decided with other content
+    │   ├── ExclusionRefused        an exclusion, or its end, that the rules do not allow; one error a rule
+    │   │   ├── ExclusionNotOffered     the jurisdiction has no such type
+    │   │   ├── ExclusionTooShort       shorter than its type may be
+    │   │   ├── ExclusionTooLong        longer than its type may be
+    │   │   ├── ExclusionShortened      it would end before the one in force
+    │   │   ├── ExclusionPermanent      the one in force is permanent
+    │   │   ├── ExclusionEndsLater      the jurisdiction lets it end by its time alone
+    │   │   └── ExclusionNotInForce     there is nothing to end, or no end to revoke
     │   ├── NotFound                there is no such thing
     │   ├── Unauthenticated         no valid token
     │   ├── Forbidden               a valid token that may not do this
@@ -98,6 +106,64 @@ class CommandIdReused(PermanentError):
     def __init__(self, field: str) -> None:
         self.field = field
         super().__init__(f"this command id was used before with another {field}; use a new one for a new command")
+
+
+class ExclusionRefused(PermanentError):
+    """An exclusion, or its end, that the rules do not allow. `errors` names the field that decides it."""
+
+    code = "EXCLUSION_REFUSED"
+    field = "type"
+
+    def __init__(self, message: str) -> None:
+        self.errors = (FieldError(self.field, message),)
+        super().__init__(message)
+
+
+class ExclusionNotOffered(ExclusionRefused):
+    """The jurisdiction has no exclusion of this type."""
+
+    code = "EXCLUSION_NOT_OFFERED"
+
+
+class ExclusionTooShort(ExclusionRefused):
+    """Shorter than its type may be."""
+
+    code = "EXCLUSION_TOO_SHORT"
+    field = "duration_hours"
+
+
+class ExclusionTooLong(ExclusionRefused):
+    """Longer than its type may be."""
+
+    code = "EXCLUSION_TOO_LONG"
+    field = "duration_hours"
+
+
+class ExclusionShortened(ExclusionRefused):
+    """It would end before the one in force."""
+
+    code = "EXCLUSION_SHORTENED"
+    field = "duration_hours"
+
+
+class ExclusionPermanent(ExclusionRefused):
+    """The one in force is permanent: it is neither replaced nor, where the jurisdiction says so, ever ended."""
+
+    code = "EXCLUSION_PERMANENT"
+
+
+class ExclusionEndsLater(ExclusionRefused):
+    """The jurisdiction lets it end by its time alone."""
+
+    code = "EXCLUSION_ENDS_LATER"
+    field = "exclusion_id"
+
+
+class ExclusionNotInForce(ExclusionRefused):
+    """There is nothing to end, or no end that could be revoked."""
+
+    code = "EXCLUSION_NOT_IN_FORCE"
+    field = "exclusion_id"
 
 
 class NotFound(PermanentError):

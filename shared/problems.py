@@ -22,6 +22,7 @@ STATUS: Mapping[type[errors.LangSenseError], HTTPStatus] = {
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyKeyMissing: HTTPStatus.BAD_REQUEST,
     errors.CommandIdReused: HTTPStatus.UNPROCESSABLE_ENTITY,
+    errors.ExclusionRefused: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.NotFound: HTTPStatus.NOT_FOUND,
     errors.Unauthenticated: HTTPStatus.UNAUTHORIZED,
     errors.Forbidden: HTTPStatus.FORBIDDEN,
@@ -49,7 +50,7 @@ def document_of(error: errors.LangSenseError) -> dict[str, Any]:
     """The problem document of one of our errors."""
     status = next(STATUS[ancestor] for ancestor in type(error).__mro__ if ancestor in STATUS)
     members: dict[str, Any] = {}
-    if isinstance(error, errors.InvalidInput):
+    if isinstance(error, errors.InvalidInput | errors.ExclusionRefused):
         members["errors"] = [{"field": found.field, "message": found.message} for found in error.errors]
     return document(status, error.code, str(error), **members)
 

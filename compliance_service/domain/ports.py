@@ -1,9 +1,10 @@
-"""What the KYC rooms need from the other side, as they see it."""
+"""What the rooms of KYC and exclusions need from the other side, as they see it."""
 
 from collections.abc import Mapping
 from typing import Protocol
 from uuid import UUID
 
+from compliance_service.domain.exclusions import Exclusion
 from shared.contracts.kyc import KycResult
 
 
@@ -19,3 +20,10 @@ class Attendant(Protocol):
 
     async def attend(self, user_id: int) -> None:
         """Ask the provider and the wallet, as far as they are to be asked. Raises nothing of theirs."""
+
+
+class Enforcer(Protocol):
+    """What is done with an exclusion at once, after it was saved; what fails is done by a loop."""
+
+    async def enforce(self, exclusion: Exclusion) -> None:
+        """Ask the wallet for it, and keep what it decides. Raises nothing of the wallet's."""

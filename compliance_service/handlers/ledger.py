@@ -1,4 +1,4 @@
-"""Kafka in: every ledger row, each once, in lane order: into the audit log, and into what compliance audits count."""
+"""Kafka in: every ledger row, each once, in lane order: into the audit log, what compliance audits count, exclusions."""
 
 from collections.abc import Sequence
 
@@ -9,6 +9,7 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_service.domain import audit, watching
+from compliance_service.handlers import exclusions
 from compliance_service.repository import figures
 from compliance_service.repository.audit import record
 from compliance_service.settings import Settings
@@ -48,6 +49,7 @@ def applying(settings: Settings) -> Apply:
 
     async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent]) -> None:
         await figures.save(connection, watching.watched(events, thresholds))
+        await exclusions.apply(connection, events)
         # The log's head is locked last, for the shortest time.
         await record(connection, *audit.of_ledger(events))
 

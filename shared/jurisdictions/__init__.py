@@ -77,8 +77,8 @@ class Pack(_Part):
     def _whole(self) -> "Pack":
         if self.initial_tier not in self.tiers:
             raise ValueError("initial_tier must be one of the tiers")
-        if self.exclusions.keys() != set(ExclusionType):
-            raise ValueError("exclusions must have every type")
+        if ExclusionType.PERMANENT not in self.exclusions:
+            raise ValueError("exclusions must have PERMANENT")
         return self
 
     @property
