@@ -256,7 +256,7 @@ Index("kyc_webhooks_submission_idx", kyc_webhooks.c.submission_id, kyc_webhooks.
 exclusions = Table(
     "exclusions",
     metadata,
-    Column("number", BigInteger, Identity(always=True), nullable=False, comment="a history's order"),
+    Column("number", BigInteger, Identity(always=True), nullable=False, comment="orders a history"),
     Column("user_id", BigInteger, nullable=False),
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("since", DateTime(timezone=True)),

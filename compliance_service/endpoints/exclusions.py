@@ -83,12 +83,8 @@ class ExclusionDesk:
     async def exclude(self, user_id: int, asked: Asked) -> Exclusion:
         """Keep what is asked for, and have the wallet put it in force. Raises ExclusionRefused, CommandIdReused."""
         async with database.transaction(self.engine) as connection:
-            known = (await exclusions.lock(connection, [user_id], [asked.id]))[user_id]
-            found = _of_id(known, asked.id)
-            if found is None:
-                found = await self._request(connection, user_id, asked, known)
-            else:
-                domain.check_same(found, user_id, asked)
+            known = (await exclusions.lock(connection, [user_id]))[user_id]
+            found = await self._request(connection, user_id, asked, known)
         return await self._enforced(found)
 
     async def suspend(self, user_id: int, asked: AskedSuspension) -> Suspension:
@@ -96,7 +92,7 @@ class ExclusionDesk:
         reason, by = asked.suspension.reason, asked.by()
         wanted = Asked(asked.id, ExclusionType.PERMANENT, None, reason, by)
         async with database.transaction(self.engine) as connection:
-            known = (await exclusions.lock(connection, [user_id], [asked.id]))[user_id]
+            known = (await exclusions.lock(connection, [user_id]))[user_id]
             incident = await exclusions.find_incident(connection, asked.id)
             if incident is None:
                 exclusion = domain.for_ever(known) or await self._request(connection, user_id, wanted, known)
@@ -111,7 +107,7 @@ class ExclusionDesk:
         return Suspension(incident=incident, exclusion=_view(exclusion))
 
     async def request_end(self, user_id: int, exclusion_id: UUID, by: Actor) -> Exclusion:
-        """Ask for an exclusion's end, which takes effect after its wait. Raises NotFound, Forbidden, ExclusionRefused."""
+        """Ask for an end, which takes effect after its wait. Raises NotFound, Forbidden, ExclusionRefused."""
         async with database.transaction(self.engine) as connection:
             found = await self._locked(connection, user_id, exclusion_id)
             change = domain.request_end(found, by, self.pack, self.clock())
@@ -129,7 +125,7 @@ class ExclusionDesk:
     async def one(self, user_id: int, exclusion_id: UUID) -> Exclusion:
         """One of a player's exclusions. Raises NotFound."""
         async with database.reading(self.engine) as connection:
-            found = await exclusions.find(connection, user_id, exclusion_id)
+            found = await exclusions.find(connection, exclusion_id)
         return _there(found, user_id, exclusion_id)
 
     async def history(self, user_id: int, before: int | None, limit: int) -> Sequence[tuple[int, Exclusion]]:
@@ -140,6 +136,10 @@ class ExclusionDesk:
     async def _request(
         self, connection: AsyncConnection, user_id: int, asked: Asked, known: Sequence[Exclusion]
     ) -> Exclusion:
+        found = await exclusions.find(connection, asked.id)
+        if found is not None:
+            domain.check_same(found, user_id, asked)
+            return found
         changes = domain.request(user_id, asked, known, self.pack, self.clock())
         await exclusions.save(connection, changes, asked.by)
         return changes[-1].after
@@ -152,15 +152,12 @@ class ExclusionDesk:
 
     async def _locked(self, connection: AsyncConnection, user_id: int, exclusion_id: UUID) -> Exclusion:
         known = await exclusions.lock(connection, [user_id], [exclusion_id])
-        return _there(_of_id(known[user_id], exclusion_id), user_id, exclusion_id)
-
-
-def _of_id(known: Sequence[Exclusion], exclusion_id: UUID) -> Exclusion | None:
-    return next((exclusion for exclusion in known if exclusion.id == exclusion_id), None)
+        found = next((exclusion for exclusion in known[user_id] if exclusion.id == exclusion_id), None)
+        return _there(found, user_id, exclusion_id)
 
 
 def _there(found: Exclusion | None, user_id: int, exclusion_id: UUID) -> Exclusion:
-    if found is None:
+    if found is None or found.user_id != user_id:
         raise NotFound(f"player {user_id} has no exclusion {exclusion_id}")
     return found
 

@@ -1,4 +1,4 @@
-"""Kafka in: every ledger row, each once, in lane order: into the audit log, what compliance audits count, exclusions."""
+"""Kafka in: every ledger row, each once, in lane order: into the audit log, the audits' figures, exclusions."""
 
 from collections.abc import Sequence
 

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, bindparam, func, or_, select, text, update
+from sqlalchemy import Row, bindparam, func, literal, or_, select, text, update
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -46,9 +46,9 @@ async def lock(
     return found
 
 
-async def find(connection: AsyncConnection, user_id: int, exclusion_id: UUID) -> Exclusion | None:
-    """One of a player's exclusions."""
-    row = (await connection.execute(select(exclusions).where(_c.id == exclusion_id, _c.user_id == user_id))).first()
+async def find(connection: AsyncConnection, exclusion_id: UUID) -> Exclusion | None:
+    """An exclusion, whoever's it is."""
+    row = (await connection.execute(select(exclusions).where(_c.id == exclusion_id))).first()
     return None if row is None else _exclusion(row)
 
 
@@ -89,7 +89,10 @@ async def take_due(connection: AsyncConnection, now: datetime, limit: int) -> Se
     """
     due = select(_c.id).where(_c.ask_after <= now).order_by(_c.ask_after).limit(limit)
     pause_s = func.least(func.power(2, func.least(_c.asked + 1, 10)), LONGEST_PAUSE_S)
-    again = {"asked": func.least(_c.asked + 1, 10_000), "ask_after": now + pause_s * timedelta(seconds=1)}
+    again = {
+        "asked": func.least(_c.asked + 1, 10_000),
+        "ask_after": literal(now, _c.ask_after.type) + pause_s * timedelta(seconds=1),
+    }
     taken = update(exclusions).where(_c.id.in_(due.with_for_update(skip_locked=True))).values(again)
     return [_exclusion(row) for row in await connection.execute(taken.returning(exclusions))]
 

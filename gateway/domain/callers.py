@@ -46,9 +46,24 @@ class Scope(StrEnum):
     READ_KYC = "kyc:read"
     DECIDE_KYC = "kyc:decide"
     ERASE_KYC = "kyc:erase"
+    EXCLUDE = "exclusions:write"
+    EXCLUDE_OWN = "exclusions:write:own"
+    READ_EXCLUSIONS = "exclusions:read"
+    READ_OWN_EXCLUSIONS = "exclusions:read:own"
+    SUSPEND = "players:suspend"
+    READ_STATUS = "status:read"
+    READ_OWN_STATUS = "status:read:own"
+    SET_PLAY = "play-settings:write"
+    SET_OWN_PLAY = "play-settings:write:own"
 
 
-_STAFF = frozenset({Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE, Scope.READ_KYC_STATE})
+_STAFF = frozenset(
+    {
+        *(Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE),
+        *(Scope.READ_KYC_STATE, Scope.READ_EXCLUSIONS, Scope.READ_STATUS),
+    }
+)
+_GUARDS = frozenset({Scope.EXCLUDE, Scope.SUSPEND})
 _KYC = frozenset({Scope.SUBMIT_KYC, Scope.READ_KYC, Scope.DECIDE_KYC, Scope.ERASE_KYC})
 _AUDITORS = frozenset({Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.RECONCILE})
 _ITSELF = frozenset(
@@ -56,6 +71,7 @@ _ITSELF = frozenset(
         *(Scope.READ_OWN_WALLET, Scope.READ_OWN_TRANSACTIONS),
         *(Scope.READ_OWN_LIMITS, Scope.REQUEST_OWN_LIMITS, Scope.CHECK_OWN_LIMITS),
         *(Scope.SUBMIT_OWN_KYC, Scope.READ_OWN_KYC_STATE),
+        *(Scope.EXCLUDE_OWN, Scope.READ_OWN_EXCLUSIONS, Scope.READ_OWN_STATUS, Scope.SET_OWN_PLAY),
     }
 )
 
@@ -63,12 +79,14 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     Role.PLAYER: _ITSELF,
     Role.GAME_SERVER: frozenset({Scope.WRITE_GAME, Scope.READ_WALLET}),
     Role.SUPPORT: _STAFF
-    | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.REQUEST_LIMITS, Scope.CHECK_LIMITS},
-    Role.RISK: _STAFF | {Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
+    | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.REQUEST_LIMITS, Scope.CHECK_LIMITS}
+    | {Scope.EXCLUDE, Scope.SET_PLAY},
+    Role.RISK: _STAFF | _GUARDS | {Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
     Role.COMPLIANCE: _STAFF
     | _AUDITORS
     | _KYC
-    | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS, Scope.READ_AUDIT, Scope.AUDIT_COMPLIANCE},
+    | _GUARDS
+    | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS, Scope.READ_AUDIT, Scope.AUDIT_COMPLIANCE, Scope.SET_PLAY},
     Role.FINANCE: _STAFF | _AUDITORS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.CORRECT},
     Role.ADMIN: frozenset(Scope) - _ITSELF,
 }
@@ -81,6 +99,10 @@ _OWN: Mapping[Scope, Scope] = {
     Scope.CHECK_LIMITS: Scope.CHECK_OWN_LIMITS,
     Scope.SUBMIT_KYC: Scope.SUBMIT_OWN_KYC,
     Scope.READ_KYC_STATE: Scope.READ_OWN_KYC_STATE,
+    Scope.EXCLUDE: Scope.EXCLUDE_OWN,
+    Scope.READ_EXCLUSIONS: Scope.READ_OWN_EXCLUSIONS,
+    Scope.READ_STATUS: Scope.READ_OWN_STATUS,
+    Scope.SET_PLAY: Scope.SET_OWN_PLAY,
 }
 
 # What is not here moves funds.

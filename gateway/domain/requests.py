@@ -197,7 +197,7 @@ class DisputeRequest(_Body):
 
 def read_transaction(body: bytes) -> TransactionRequest:
     """A transaction from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
-    return _read(TransactionRequest, body)
+    return read_body(TransactionRequest, body)
 
 
 def read_batch(body: bytes) -> Sequence[Any]:
@@ -216,65 +216,66 @@ def read_batch(body: bytes) -> Sequence[Any]:
 
 def read_element(element: Any) -> BatchElement:
     """One element of a batch. Raises InvalidInput, which names each wrong field, and TooLarge."""
-    return _read(BatchElement, orjson.dumps(element))
+    return read_body(BatchElement, orjson.dumps(element))
 
 
 def read_reconciliation(body: bytes, now: datetime) -> ReconciliationRequest:
     """A period from a request's body, which has to be over. Raises InvalidInput, which names each wrong field."""
-    return _over(_read(ReconciliationRequest, body), now)
+    return _over(read_body(ReconciliationRequest, body), now)
 
 
 def read_compliance_audit(body: bytes, now: datetime) -> ComplianceAuditRequest:
     """As `read_reconciliation`."""
-    return _over(_read(ComplianceAuditRequest, body), now)
+    return _over(read_body(ComplianceAuditRequest, body), now)
 
 
 def read_override(body: bytes) -> OverrideRequest:
     """An override from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
-    return _read(OverrideRequest, body)
+    return read_body(OverrideRequest, body)
 
 
 def read_override_removal(body: bytes) -> OverrideRemoval:
     """An override's end. Raises as `read_override`."""
-    return _read(OverrideRemoval, body)
+    return read_body(OverrideRemoval, body)
 
 
 def read_own_limit(body: bytes) -> OwnLimitRequest:
     """A player's own limit. Raises as `read_override`."""
-    return _read(OwnLimitRequest, body)
+    return read_body(OwnLimitRequest, body)
 
 
 def read_confirmation(body: bytes) -> RaiseConfirmation:
     """A raise's confirmation. Raises as `read_override`."""
-    return _read(RaiseConfirmation, body)
+    return read_body(RaiseConfirmation, body)
 
 
 def read_correction(body: bytes) -> CorrectionRequest:
     """A reversal or release. Raises as `read_override`."""
-    return _read(CorrectionRequest, body)
+    return read_body(CorrectionRequest, body)
 
 
 def read_dispute(body: bytes) -> DisputeRequest:
     """A dispute, or its end. Raises as `read_override`."""
-    return _read(DisputeRequest, body)
+    return read_body(DisputeRequest, body)
 
 
 def read_kyc(body: bytes) -> KycSubmission:
     """What a player shows. Raises TooLarge, InvalidInput, which repeats no value."""
-    return _read(KycSubmission, body)
+    return read_body(KycSubmission, body)
 
 
 def read_kyc_decision(body: bytes) -> KycDecision:
     """Staff's decision on it. Raises TooLarge, InvalidInput."""
-    return _read(KycDecision, body)
+    return read_body(KycDecision, body)
 
 
 def read_kyc_erasure(body: bytes) -> KycErasure:
     """Why it is destroyed. Raises TooLarge, InvalidInput."""
-    return _read(KycErasure, body)
+    return read_body(KycErasure, body)
 
 
-def _read(model: type[M], body: bytes) -> M:
+def read_body(model: type[M], body: bytes) -> M:
+    """What is asked for, from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
     if len(body) > MAX_TRANSACTION_BYTES:
         raise TooLarge(f"what is asked for must be at most {MAX_TRANSACTION_BYTES} bytes")
     try:

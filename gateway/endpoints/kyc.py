@@ -13,7 +13,8 @@ from gateway.endpoints.answers import Json
 from gateway.endpoints.door import Door
 from gateway.endpoints.players import UserId
 from gateway.endpoints.rates import Rates
-from gateway.repository.kyc import KycReads, Passed, body_of
+from gateway.repository.kyc import KycReads
+from gateway.repository.passing import Passed, body_of
 from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission, KycView
 from shared.errors import Forbidden, TooLarge
 from shared.service import request_id_of

@@ -81,7 +81,7 @@ class Exclusion(_Part):
 
     A permanent one has no `until`. `ends_at` is when the requested end takes effect. One that was extended has ended,
     and `replaced_by` names the one that holds in its place. `refusal` says why the wallet refused it. `time_out`: it is
-    a break, which no request ends.
+    a break, which no request ends. `actor` and `reason` are null where they are staff's, and the reader is not.
     """
 
     id: UUID
@@ -89,8 +89,8 @@ class Exclusion(_Part):
     type: ExclusionType
     time_out: bool
     state: ExclusionState
-    reason: str
-    actor: str
+    reason: str | None
+    actor: str | None
     by_staff: bool
     requested_at: Moment
     since: Moment | None = None

@@ -48,7 +48,7 @@ def upgrade() -> None:
         )
     """)
     for column, comment in (
-        ("number", "a history's order"),
+        ("number", "orders a history"),
         ("until", "null: for ever"),
         ("ends_at", "when the requested end takes effect"),
         ("ask_after", "when the wallet is asked for it, or again; null: nothing to ask"),
