@@ -16,6 +16,7 @@ from gateway.endpoints import (
     audit_log,
     audits,
     corrections,
+    exclusions,
     kyc,
     limit_changes,
     limits,
@@ -27,12 +28,14 @@ from gateway.endpoints import (
     transactions,
 )
 from gateway.endpoints.door import Door
+from gateway.endpoints.exclusions import Guarding
 from gateway.endpoints.limit_changes import Changes
 from gateway.endpoints.rates import Rates
 from gateway.endpoints.transactions import Postings
 from gateway.handlers.link import KafkaWalletLink
 from gateway.handlers.presence import Presence
 from gateway.repository import Reads
+from gateway.repository.exclusions import Exclusions
 from gateway.repository.kyc import KycReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
@@ -57,6 +60,7 @@ class Owners(NamedTuple):
     ledger: Reads
     records: Records
     kyc: KycReads
+    exclusions: Exclusions
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -110,7 +114,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     verifier = Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, read=caller_of)
-    owners = Owners(reads, Records(compliance), KycReads(compliance))
+    owners = Owners(reads, Records(compliance), KycReads(compliance), Exclusions(compliance))
     return assembled(settings, verifier, link, owners, health=health, metrics=metrics, lifespan=lifespan)
 
 
@@ -125,12 +129,13 @@ def assembled(
     lifespan: service.Lifespan,
 ) -> FastAPI:
     """The application around what it reaches others by."""
-    reads, records, known = owners
+    reads, records, known, excluded = owners
     rates = Rates(settings)
     door = Door(verifier, rates)
     postings = Postings(settings, link, rates, clock.utc_now)
     changes = Changes(postings, clock.utc_now)
     asking = kyc.Asking(rates, known)
+    guarding = Guarding(rates, excluded)
     app = service.application(
         SERVICE,
         settings,
@@ -156,6 +161,9 @@ def assembled(
             kyc.router(door, asking),
             kyc.staff(door, asking),
             kyc.webhook(rates, known),
+            exclusions.router(door, guarding),
+            exclusions.ends(door, guarding),
+            exclusions.reads(door, rates, excluded),
         ),
         health_prefix=API,
         docs_url=None,

@@ -20,6 +20,7 @@ from gateway.domain.requests import (
     TransactionRequest,
 )
 from gateway.domain.views import Problem
+from shared.contracts.exclusions import ExclusionRequest, SuspensionRequest, TimeOutRequest
 from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission
 
 _REF = "#/components/schemas/{model}"
@@ -37,6 +38,9 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     KycSubmission,
     KycDecision,
     KycErasure,
+    ExclusionRequest,
+    TimeOutRequest,
+    SuspensionRequest,
     Problem,
 )
 _MEANINGS = {
@@ -97,7 +101,6 @@ IDEMPOTENCY_KEY = header(
     "same answer.",
     required=True,
 )
-PREFER = header("Prefer", "`wait=N`: wait at most N seconds for the outcome. `respond-async`: do not wait.")
 OPTIONAL_IDEMPOTENCY_KEY = {**IDEMPOTENCY_KEY, "required": False}
 PREFER = header("Prefer", "`wait=N`: wait at most N seconds for the decision. `respond-async`: do not wait.")
 

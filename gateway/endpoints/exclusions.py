@@ -1,7 +1,7 @@
 """Exclusions at the door: a player excludes itself or takes a break; staff excludes and suspends; both read."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, TypeVar
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -30,6 +30,8 @@ from shared.contracts.exclusions import (
 )
 from shared.service import request_id_of
 
+M = TypeVar("M", bound=BaseModel)
+
 _BEGUN: described.Answers = {201: {"model": Exclusion}, 202: {"model": Exclusion}}
 _SUSPENDED: described.Answers = {201: {"model": Suspension}, 202: {"model": Suspension}}
 
@@ -57,7 +59,7 @@ class Guarding:
         found = await self._ask(request, caller, user_id, path, Exclusion)
         return found if isinstance(found, Response) else Json(views.view(found, caller))
 
-    async def _ask[M: BaseModel](
+    async def _ask(
         self, request: Request, caller: Caller, user_id: int, path: str, model: type[M], **body: JsonValue
     ) -> M | Response:
         await self._rates.player(request, user_id)
@@ -149,9 +151,7 @@ def ends(door: Door, guarding: Guarding) -> APIRouter:
         summary="Ask for an exclusion's end, which takes effect after the jurisdiction's wait",
         responses=answers,
     )
-    async def post_ending(
-        request: Request, user_id: UserId, exclusion_id: UUID, caller: caller_of_request
-    ) -> Response:
+    async def post_ending(request: Request, user_id: UserId, exclusion_id: UUID, caller: caller_of_request) -> Response:
         caller.require_about(Scope.EXCLUDE, user_id)
         return await guarding.change(request, caller, user_id, f"exclusions/{exclusion_id}/ending")
 

@@ -15,6 +15,7 @@ from joserfc.jwk import ECKey, KeySet
 from gateway import app as gateway_app
 from gateway.domain.callers import caller_of
 from gateway.repository import Reads
+from gateway.repository.exclusions import Exclusions
 from gateway.repository.kyc import KycReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
@@ -419,7 +420,7 @@ def build(wallet: FakeWallet, compliance: Handler | None = None, **overrides: An
         httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://fraud"),
         httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://metrics"),
     )
-    owners = gateway_app.Owners(reads, Records(inner), KycReads(inner))
+    owners = gateway_app.Owners(reads, Records(inner), KycReads(inner), Exclusions(inner))
     keys = Keys(_public_keys, look_every_s=60)
     verifier = Verifier(keys, issuer=tokens.DEFAULT_ISSUER, audience=tokens.DEFAULT_AUDIENCE, read=caller_of)
 

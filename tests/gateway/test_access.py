@@ -38,6 +38,7 @@ CASHIERS = frozenset({Role.FINANCE, Role.ADMIN})
 
 # Method, path, body, and who is let in. The path names a foreign player, so that the role alone opens it.
 OFFICERS = frozenset({Role.COMPLIANCE, Role.ADMIN})
+GUARDS = LIMITERS | {Role.SUPPORT}
 ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/transactions"): ({}, WRITERS),
     ("POST", "/api/v1/transactions/batch"): ({}, WRITERS),
@@ -64,6 +65,13 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/users/{user_id}/kyc"): ({}, OFFICERS),
     ("POST", "/api/v1/users/{user_id}/kyc/decision"): ({}, OFFICERS),
     ("DELETE", "/api/v1/users/{user_id}/kyc"): ({}, OFFICERS),
+    ("POST", "/api/v1/users/{user_id}/exclusions"): ({}, GUARDS),
+    ("POST", "/api/v1/users/{user_id}/time-outs"): ({}, GUARDS),
+    ("POST", "/api/v1/users/{user_id}/suspension"): ({}, LIMITERS),
+    ("GET", "/api/v1/users/{user_id}/exclusions"): (None, STAFF),
+    ("GET", "/api/v1/users/{user_id}/exclusions/{exclusion_id}"): (None, STAFF),
+    ("POST", "/api/v1/users/{user_id}/exclusions/{exclusion_id}/ending"): (None, GUARDS),
+    ("DELETE", "/api/v1/users/{user_id}/exclusions/{exclusion_id}/ending"): (None, GUARDS),
     ("POST", "/api/v1/limit-checks"): ({}, WRITERS | {Role.PLAYER, Role.SUPPORT}),
     ("POST", "/api/v1/transactions/{transaction_id}/reversal"): ({}, CASHIERS),
     ("POST", "/api/v1/transactions/{transaction_id}/release"): ({}, CASHIERS),
@@ -86,6 +94,7 @@ def concrete(path: str) -> str:
         filled.replace("{transaction_id}", some_id)
         .replace("{reconciliation_id}", some_id)
         .replace("{audit_id}", some_id)
+        .replace("{exclusion_id}", some_id)
     )
 
 
