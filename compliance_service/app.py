@@ -13,8 +13,10 @@ from compliance_service.domain.ports import Provider
 from compliance_service.endpoints import audit as audit_endpoints
 from compliance_service.endpoints import exclusions as exclusion_endpoints
 from compliance_service.endpoints import kyc as kyc_endpoints
+from compliance_service.endpoints import play as play_endpoints
 from compliance_service.endpoints.exclusions import ExclusionDesk
 from compliance_service.endpoints.kyc import KycDesk
+from compliance_service.endpoints.play import PlayDesk
 from compliance_service.handlers import ledger
 from compliance_service.handlers.audit_sealer import AuditSealer
 from compliance_service.handlers.exclusions import ExclusionWorker
@@ -48,9 +50,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     kyc_keys = KycKeys(*kyc_source.read())
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    engine = audit.signing_with(
-        database.create_engine(settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA), chain_keys
-    )
+    made = database.create_engine(settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA)
+    engine = audit.signing_with(made, chain_keys)
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S, trust_env=False)
     publisher = Publisher(options, linger_ms=0)
@@ -59,8 +60,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     kafka = broker.consumer_broker(options)
     kafka.include_router(ledger.router(settings, options, inbox=inbox, progress=progress, metrics=metrics))
     asker = WalletAsker(publisher, wallet, source=SOURCE)
-    worker = _kyc_worker(settings, engine, kyc_keys, asker, outer)
-    exclusions = ExclusionWorker(engine, asker, clock.utc_now)
+    kyc_worker = _kyc_worker(settings, engine, kyc_keys, asker, outer)
+    exclusion_worker = ExclusionWorker(engine, asker, clock.utc_now)
     loops = {
         "inbox": inbox.watch,
         "progress": lambda: progress.watch(lambda: broker.consumer_of(kafka)),
@@ -68,9 +69,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "audit_sealer": AuditSealer(settings, engine=engine, keyring=chain_keys).run,
         "audit_keys": lambda: chain_keys.follow(chain_source, settings.keys_look_every_s),
         "kyc_keys": lambda: keyring.follow(kyc_source, settings.keys_look_every_s, kyc_keys.take),
-        **worker.loops(),
-        **exclusions.loops(),
+        **kyc_worker.loops() | exclusion_worker.loops(),
     }
+    audits, known = _audit_routers(settings, engine), _kyc_routers(settings, engine, kyc_keys, kyc_worker, metrics)
     health.alive_while("consumer", progress.problem)
     health.alive_while("tasks", tasks.problem)
     health.ready_when("database", lambda: migrations.check_at_head(engine, SERVICE, tables.SCHEMA))
@@ -96,11 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(
-            *_audit_routers(settings, engine),
-            *_kyc_routers(settings, engine, kyc_keys, worker, metrics),
-            *_exclusion_routers(settings, engine, exclusions),
-        ),
+        routers=(*audits, *known, *_protection_routers(settings, engine, exclusion_worker)),
         openapi_url=None,
     )
 
@@ -113,7 +110,7 @@ def _inbox(
         table=tables.inbox,
         journal=journal.HttpJournal(wallet),
         publisher=publisher,
-        apply=ledger.applying(settings),
+        apply=ledger.applying(settings, clock.utc_now),
         metrics=metrics,
     )
 
@@ -133,9 +130,14 @@ def _kyc_routers(
     return (kyc_endpoints.router(settings, desk), kyc_endpoints.provider_router(settings, desk, metrics))
 
 
-def _exclusion_routers(settings: Settings, engine: AsyncEngine, worker: ExclusionWorker) -> Sequence[APIRouter]:
+def _protection_routers(settings: Settings, engine: AsyncEngine, worker: ExclusionWorker) -> Sequence[APIRouter]:
     desk = ExclusionDesk(engine, settings.pack(), worker, clock.utc_now)
-    return (exclusion_endpoints.router(settings, desk), exclusion_endpoints.ends(settings, desk))
+    play = PlayDesk(engine, settings.play_rules(), clock.utc_now)
+    return (
+        exclusion_endpoints.router(settings, desk),
+        exclusion_endpoints.ends(settings, desk),
+        play_endpoints.router(settings, play),
+    )
 
 
 def _kyc_worker(

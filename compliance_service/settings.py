@@ -1,10 +1,12 @@
 """The compliance service's knobs."""
 
+from datetime import timedelta
 from typing import Annotated, Self
 from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from compliance_service.domain.play import Rules
 from compliance_service.domain.watching import Thresholds
 from shared import jurisdictions, money
 from shared.anchors import URL_PATTERN
@@ -56,6 +58,8 @@ class Settings(ServiceSettings, AuditKeySettings, KycSettings):
     jurisdiction: str = "default"
     # Where days begin, for ages and for documents' last days.
     platform_time_zone: ZoneInfo = Field(default_factory=lambda: ZoneInfo("UTC"))
+    # A pause between two bets that is longer than this ends a session of play.
+    session_gap_minutes: int = Field(default=15, ge=1, le=240)
     # Where the audit log's checkpoints are kept outside the database: file:///path of a folder.
     audit_sink: str = Field(pattern=URL_PATTERN)
     # The log is sealed when it has so many new entries, or when the oldest of them is this old.
@@ -90,6 +94,10 @@ class Settings(ServiceSettings, AuditKeySettings, KycSettings):
     def pack(self) -> Pack:
         """The jurisdiction's pack."""
         return jurisdictions.load(self.jurisdiction)
+
+    def play_rules(self) -> Rules:
+        """What sessions of play are counted by."""
+        return Rules(timedelta(minutes=self.session_gap_minutes), self.platform_time_zone, self.pack())
 
     def thresholds(self) -> Thresholds:
         """The thresholds as the domain takes them."""

@@ -305,3 +305,29 @@ incidents = Table(
     PrimaryKeyConstraint("id", name="incidents_pkey"),
 )
 Index("incidents_user_idx", incidents.c.user_id, incidents.c.opened_at)
+
+play_sessions = Table(
+    "play_sessions",
+    metadata,
+    Column("user_id", BigInteger, autoincrement=False),
+    Column("started_at", DateTime(timezone=True), nullable=False),
+    Column("last_bet_at", DateTime(timezone=True), nullable=False),
+    Column("checked_at", DateTime(timezone=True), comment="when the player last acknowledged a reality check"),
+    Column("day", Date, nullable=False),
+    Column("day_s", Integer, nullable=False, comment="seconds played on that day"),
+    Column("checks_told", Integer, nullable=False),
+    Column("session_told", Boolean, nullable=False),
+    Column("day_told", Boolean, nullable=False),
+    PrimaryKeyConstraint("user_id", name="play_sessions_pkey"),
+)
+
+play_settings = Table(
+    "play_settings",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("pending_from", DateTime(timezone=True)),
+    Column("value", Integer, nullable=False),
+    Column("pending", Integer),
+    Column("name", Text, nullable=False),
+    PrimaryKeyConstraint("user_id", "name", name="play_settings_pkey"),
+)

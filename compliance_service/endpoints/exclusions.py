@@ -35,7 +35,9 @@ from shared.service import internal_only
 MAX_PAGE_ROWS = 1000
 
 
-class _By(BaseModel):
+class AskedBy(BaseModel):
+    """Who asks, as the gateway knows it."""
+
     model_config = ConfigDict(frozen=True)
 
     actor: Text
@@ -43,32 +45,29 @@ class _By(BaseModel):
     request_id: Text | None = None
 
     def by(self) -> Actor:
+        """As the domain has it."""
         return Actor(self.actor, self.by_staff, self.request_id)
 
 
-class AskedExclusion(_By):
+class AskedExclusion(AskedBy):
     """An exclusion, and who asks for it. The same `id` is the same exclusion."""
 
     id: UUID
     exclusion: ExclusionRequest
 
 
-class AskedTimeOut(_By):
+class AskedTimeOut(AskedBy):
     """A time-out, and who asks for it."""
 
     id: UUID
     time_out: TimeOutRequest
 
 
-class AskedSuspension(_By):
+class AskedSuspension(AskedBy):
     """A suspension, and who asks for it. The same `id` is the same incident."""
 
     id: UUID
     suspension: SuspensionRequest
-
-
-class AskedEnd(_By):
-    """Who asks for an exclusion's end, or gives it up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,7 +103,7 @@ class ExclusionDesk:
             else:
                 domain.check_same_player(incident.user_id, user_id)
         exclusion = await self._enforced(await self.one(user_id, incident.exclusion_id))
-        return Suspension(incident=incident, exclusion=_view(exclusion))
+        return Suspension(incident=incident, exclusion=view(exclusion))
 
     async def request_end(self, user_id: int, exclusion_id: UUID, by: Actor) -> Exclusion:
         """Ask for an end, which takes effect after its wait. Raises NotFound, Forbidden, ExclusionRefused."""
@@ -162,7 +161,8 @@ def _there(found: Exclusion | None, user_id: int, exclusion_id: UUID) -> Exclusi
     return found
 
 
-def _view(exclusion: Exclusion) -> ExclusionView:
+def view(exclusion: Exclusion) -> ExclusionView:
+    """An exclusion as it is answered."""
     return ExclusionView.model_validate(exclusion, from_attributes=True)
 
 
@@ -174,13 +174,13 @@ def router(settings: Settings, desk: ExclusionDesk) -> APIRouter:
     async def post_exclusion(user_id: UserId, asked: AskedExclusion) -> ExclusionView:
         wanted = asked.exclusion
         found = Asked(asked.id, wanted.type, wanted.duration_hours, wanted.reason, asked.by())
-        return _view(await desk.exclude(user_id, found))
+        return view(await desk.exclude(user_id, found))
 
     @api.post("/time-outs", summary="A break")
     async def post_time_out(user_id: UserId, asked: AskedTimeOut) -> ExclusionView:
         hours, reason = asked.time_out.duration_hours, asked.time_out.reason
         found = Asked(asked.id, ExclusionType.TEMPORARY, hours, reason, asked.by(), time_out=True)
-        return _view(await desk.exclude(user_id, found))
+        return view(await desk.exclude(user_id, found))
 
     @api.post("/suspension", summary="A permanent exclusion, and the incident that it is for")
     async def post_suspension(user_id: UserId, asked: AskedSuspension) -> Suspension:
@@ -193,11 +193,11 @@ def router(settings: Settings, desk: ExclusionDesk) -> APIRouter:
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = 50,
     ) -> Sequence[NumberedExclusion]:
         found = await desk.history(user_id, before, limit)
-        return [NumberedExclusion(number=number, exclusion=_view(exclusion)) for number, exclusion in found]
+        return [NumberedExclusion(number=number, exclusion=view(exclusion)) for number, exclusion in found]
 
     @api.get("/exclusions/{exclusion_id}", summary="One exclusion")
     async def get_exclusion(user_id: UserId, exclusion_id: UUID) -> ExclusionView:
-        return _view(await desk.one(user_id, exclusion_id))
+        return view(await desk.one(user_id, exclusion_id))
 
     return api
 
@@ -208,11 +208,11 @@ def ends(settings: Settings, desk: ExclusionDesk) -> APIRouter:
     api = APIRouter(prefix=prefix, dependencies=[Depends(internal_only(settings))])
 
     @api.post("", summary="Ask for an exclusion's end, which takes effect after its wait")
-    async def post_ending(user_id: UserId, exclusion_id: UUID, asked: AskedEnd) -> ExclusionView:
-        return _view(await desk.request_end(user_id, exclusion_id, asked.by()))
+    async def post_ending(user_id: UserId, exclusion_id: UUID, asked: AskedBy) -> ExclusionView:
+        return view(await desk.request_end(user_id, exclusion_id, asked.by()))
 
     @api.post("/withdrawal", summary="Give up the end that waits")
-    async def post_withdrawal(user_id: UserId, exclusion_id: UUID, asked: AskedEnd) -> ExclusionView:
-        return _view(await desk.revoke_end(user_id, exclusion_id, asked.by()))
+    async def post_withdrawal(user_id: UserId, exclusion_id: UUID, asked: AskedBy) -> ExclusionView:
+        return view(await desk.revoke_end(user_id, exclusion_id, asked.by()))
 
     return api

@@ -9,11 +9,12 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from compliance_service.domain import audit, watching
-from compliance_service.handlers import exclusions
+from compliance_service.handlers import exclusions, play
 from compliance_service.repository import figures
 from compliance_service.repository.audit import record
 from compliance_service.settings import Settings
 from shared.broker import BrokerOptions, batches
+from shared.clock import Clock
 from shared.contracts.events import LedgerEvent
 from shared.contracts.topics import LEDGER_EVENTS
 from shared.inbox import Apply, LedgerInbox
@@ -43,13 +44,14 @@ def router(
     return kafka
 
 
-def applying(settings: Settings) -> Apply:
+def applying(settings: Settings, clock: Clock) -> Apply:
     """How rows change this service's tables, in the transaction that moves its inbox."""
-    thresholds = settings.thresholds()
+    thresholds, rules = settings.thresholds(), settings.play_rules()
 
     async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent]) -> None:
         await figures.save(connection, watching.watched(events, thresholds))
         await exclusions.apply(connection, events)
+        await play.apply(connection, events, rules, clock())
         # The log's head is locked last, for the shortest time.
         await record(connection, *audit.of_ledger(events))
 

@@ -52,6 +52,12 @@ async def find(connection: AsyncConnection, exclusion_id: UUID) -> Exclusion | N
     return None if row is None else _exclusion(row)
 
 
+async def opened(connection: AsyncConnection, user_id: int) -> Sequence[Exclusion]:
+    """A player's exclusions that are requested or in force."""
+    query = select(exclusions).where(_c.user_id == user_id, _c.state.in_(_OPEN)).order_by(_c.number)
+    return [_exclusion(row) for row in await connection.execute(query)]
+
+
 async def history(
     connection: AsyncConnection, user_id: int, *, before: int | None, limit: int
 ) -> Sequence[tuple[int, Exclusion]]:
@@ -62,16 +68,19 @@ async def history(
     return [(row.number, _exclusion(row)) for row in await connection.execute(query)]
 
 
-async def save(connection: AsyncConnection, changes: Sequence[Change], by: Actor | None) -> None:
+async def save(
+    connection: AsyncConnection, changes: Sequence[Change], by: Actor | None, *, ask_after: timedelta = FIRST_LOOK_AFTER
+) -> None:
     """Write changes with what tells of them, oldest first. `by` None: the ledger's row is in the audit log itself.
 
-    The audit log's head is locked in here, so do this last.
+    The loop asks the wallet for what is requested after a while: who saves it asks before that. The audit log's head
+    is locked in here, so do this last.
     """
     if not changes:
         return
     # One may change twice in a batch; its last state is what is kept.
     last = {change.after.id: change.after for change in changes}
-    new = insert(exclusions).values([_values(exclusion) for exclusion in last.values()])
+    new = insert(exclusions).values([_values(exclusion, ask_after) for exclusion in last.values()])
     # What is asked for, and by whom, does not change.
     kept = ("number", "id", "user_id", "requested_at", "command_id", "type", "time_out", "reason", "actor", "by_staff")
     fresh = {column.name: new.excluded[column.name] for column in _c if column.name not in kept}
@@ -122,11 +131,10 @@ def _exclusion(row: Row[*tuple[Any, ...]]) -> Exclusion:
     return Exclusion(**kept | {"type": ExclusionType(row.type), "state": ExclusionState(row.state)})
 
 
-def _values(exclusion: Exclusion) -> dict[str, Any]:
-    return {**asdict(exclusion), "ask_after": _ask_after(exclusion), "asked": 0}
-
-
-def _ask_after(exclusion: Exclusion) -> datetime | None:
+def _values(exclusion: Exclusion, ask_after: timedelta) -> dict[str, Any]:
+    due = None
     if exclusion.state is ExclusionState.REQUESTED:
-        return exclusion.requested_at + FIRST_LOOK_AFTER
-    return exclusion.ends_at if exclusion.state is ExclusionState.END_REQUESTED else None
+        due = exclusion.requested_at + ask_after
+    elif exclusion.state is ExclusionState.END_REQUESTED:
+        due = exclusion.ends_at
+    return {**asdict(exclusion), "ask_after": due, "asked": 0}

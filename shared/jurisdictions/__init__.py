@@ -64,6 +64,8 @@ class Pack(_Part):
     reality_check_minutes: int = Field(ge=5, le=240)
     # A time-out: a short break that is no exclusion. At most so long.
     time_out_at_most_h: int = Field(ge=1, le=24 * 42)
+    # The time-out that follows where a player's limit of play is reached; 0: only where the player chose one.
+    play_limit_time_out_h: int = Field(default=0, ge=0, le=24)
     exclusions: dict[ExclusionType, ExclusionRule]
     initial_tier: Tier
     tiers: dict[Tier, TierRule]

@@ -15,6 +15,7 @@ from compliance_service.handlers.ledger import applying
 from compliance_service.repository.audit import AuditLog, Sought
 from compliance_service.repository.figures import ComplianceAudits
 from compliance_service.settings import Settings
+from shared import clock
 from shared.contracts.audit import Figures
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind, Reason, Status
@@ -93,7 +94,7 @@ class TestFigures:
             table=tables.inbox,
             journal=FakeLedger(1),
             publisher=Recorder(),
-            apply=applying(settings),
+            apply=applying(settings, clock.utc_now),
             metrics=Metrics(),
         )
 
