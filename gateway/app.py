@@ -21,16 +21,19 @@ from gateway.endpoints import (
     limit_changes,
     limits,
     pages,
+    play,
     players,
     receipts,
     reconciliations,
     reports,
+    standing,
     transactions,
 )
 from gateway.endpoints.door import Door
 from gateway.endpoints.exclusions import Guarding
 from gateway.endpoints.limit_changes import Changes
 from gateway.endpoints.rates import Rates
+from gateway.endpoints.standing import Standing
 from gateway.endpoints.transactions import Postings
 from gateway.handlers.link import KafkaWalletLink
 from gateway.handlers.presence import Presence
@@ -164,6 +167,8 @@ def assembled(
             exclusions.router(door, guarding),
             exclusions.ends(door, guarding),
             exclusions.reads(door, rates, excluded),
+            play.router(door, guarding),
+            standing.router(door, rates, Standing(reads, known, excluded, clock.utc_now)),
         ),
         health_prefix=API,
         docs_url=None,

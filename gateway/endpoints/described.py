@@ -22,6 +22,7 @@ from gateway.domain.requests import (
 from gateway.domain.views import Problem
 from shared.contracts.exclusions import ExclusionRequest, SuspensionRequest, TimeOutRequest
 from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission
+from shared.contracts.play import PlayLimitsRequest, RealityCheckRequest
 
 _REF = "#/components/schemas/{model}"
 _BY_HAND: tuple[type[BaseModel], ...] = (
@@ -41,6 +42,8 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     ExclusionRequest,
     TimeOutRequest,
     SuspensionRequest,
+    PlayLimitsRequest,
+    RealityCheckRequest,
     Problem,
 )
 _MEANINGS = {

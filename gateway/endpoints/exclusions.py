@@ -45,23 +45,24 @@ class Guarding:
 
     async def begin(self, request: Request, caller: Caller, user_id: int, path: str, **wanted: BaseModel) -> Response:
         """Ask for an exclusion; the client's key, where there is one, makes a retry the same exclusion."""
-        found = await self._ask(request, caller, user_id, path, Exclusion, **self._numbered(request, caller, wanted))
+        found = await self.ask(request, caller, user_id, path, Exclusion, **self._numbered(request, caller, wanted))
         return found if isinstance(found, Response) else _begun(found, views.view(found, caller))
 
     async def suspend(self, request: Request, caller: Caller, user_id: int, wanted: SuspensionRequest) -> Response:
         """Ask for a suspension; retried as an exclusion is."""
         body = self._numbered(request, caller, {"suspension": wanted})
-        found = await self._ask(request, caller, user_id, "suspension", Suspension, **body)
+        found = await self.ask(request, caller, user_id, "suspension", Suspension, **body)
         return found if isinstance(found, Response) else _begun(found.exclusion, views.suspension(found, caller))
 
     async def change(self, request: Request, caller: Caller, user_id: int, path: str) -> Response:
         """Ask for an exclusion's end, or give it up."""
-        found = await self._ask(request, caller, user_id, path, Exclusion)
+        found = await self.ask(request, caller, user_id, path, Exclusion)
         return found if isinstance(found, Response) else Json(views.view(found, caller))
 
-    async def _ask(
+    async def ask(
         self, request: Request, caller: Caller, user_id: int, path: str, model: type[M], **body: JsonValue
     ) -> M | Response:
+        """Ask for something in the caller's name: what came of it, or the refusal as it is to go out."""
         await self._rates.player(request, user_id)
         by: dict[str, JsonValue] = {"actor": caller.subject, "by_staff": Scope.EXCLUDE in caller.scopes}
         body |= {**by, "request_id": request_id_of(request)}

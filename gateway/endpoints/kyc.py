@@ -1,11 +1,12 @@
 """KYC at the door: a player shows who it is and sees how it stands; staff decides, reads and erases."""
 
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import JsonValue
 
+from gateway.domain import standing
 from gateway.domain.callers import Caller, Scope
 from gateway.domain.requests import read_kyc, read_kyc_decision, read_kyc_erasure
 from gateway.endpoints import API, described, headers
@@ -46,12 +47,12 @@ class Asking:
         found = await self._kyc.ask(user_id, what, body | by)
         if isinstance(found, Passed):
             return Response(found.body, found.status, media_type=found.media_type)
-        return Json(_shown(found, caller), status)
+        return Json(standing.kyc(found, caller), status)
 
     async def state(self, request: Request, caller: Caller, user_id: int) -> Response:
         """How far a player is known."""
         await self._rates.player(request, user_id)
-        return Json(_shown(await self._kyc.state(user_id), caller))
+        return Json(standing.kyc(await self._kyc.state(user_id), caller))
 
 
 def router(door: Door, asking: Asking) -> APIRouter:
@@ -143,13 +144,3 @@ def webhook(rates: Rates, kyc: KycReads) -> APIRouter:
         return Response(found.body, found.status, media_type=found.media_type)
 
     return api
-
-
-def _shown(view: KycView, caller: Caller) -> dict[str, Any]:
-    """What this caller may read: a player has neither staff's reasons nor a field in clear."""
-    found = view.model_dump(mode="json", exclude_none=False)
-    if Scope.READ_KYC_STATE not in caller.scopes and found["reason"] is not None:
-        del found["reason"]["staff"]
-    if Scope.READ_KYC not in caller.scopes or view.fields is None:
-        del found["fields"]
-    return found

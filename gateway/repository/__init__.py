@@ -137,6 +137,10 @@ class Reads:
         """How fast a player bets, as the fraud service says it. Raises NotFound."""
         return decoded(_OBJECT, await get(self._fraud, f"/users/{user_id}/bet-velocity"))
 
+    async def fraud_score(self, user_id: int) -> dict[str, Any]:
+        """A player's fraud score and level, as the fraud service says them. Raises NotFound."""
+        return decoded(_OBJECT, await get(self._fraud, f"/users/{user_id}/fraud-score"))
+
     async def daily_report(self, day: date) -> DailyReport:
         """The figures of one UTC day, as the metrics service says them."""
         return decoded(_REPORT, await get(self._metrics, f"/reports/daily/{day.isoformat()}"))

@@ -10,11 +10,13 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 from gateway.repository import decoded, get
 from gateway.repository.passing import Passed, passed, read
 from shared.contracts.exclusions import Exclusion, NumberedExclusion
+from shared.contracts.play import Protection
 
 M = TypeVar("M", bound=BaseModel)
 
 _HISTORY = TypeAdapter(list[NumberedExclusion])
 _ONE = TypeAdapter(Exclusion)
+_PROTECTION = TypeAdapter(Protection)
 
 
 class Exclusions:
@@ -33,6 +35,10 @@ class Exclusions:
         """At most `limit` of a player's exclusions below a number, the newest first."""
         query = {"limit": limit} if before is None else {"limit": limit, "before": before}
         return decoded(_HISTORY, await get(self._compliance, f"/users/{user_id}/exclusions", query))
+
+    async def protection(self, user_id: int) -> Protection:
+        """How a player is protected beside its limits of money."""
+        return decoded(_PROTECTION, await get(self._compliance, f"/users/{user_id}/protection"))
 
     async def one(self, user_id: int, exclusion_id: UUID) -> Exclusion:
         """One of a player's exclusions. Raises NotFound."""

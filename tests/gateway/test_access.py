@@ -72,6 +72,11 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/users/{user_id}/exclusions/{exclusion_id}"): (None, STAFF),
     ("POST", "/api/v1/users/{user_id}/exclusions/{exclusion_id}/ending"): (None, GUARDS),
     ("DELETE", "/api/v1/users/{user_id}/exclusions/{exclusion_id}/ending"): (None, GUARDS),
+    ("PUT", "/api/v1/users/{user_id}/play-limits"): ({}, HELPERS),
+    ("PUT", "/api/v1/users/{user_id}/reality-check"): ({}, HELPERS),
+    ("POST", "/api/v1/users/{user_id}/reality-check/acknowledgement"): (None, HELPERS),
+    ("GET", "/api/v1/users/{user_id}/status"): (None, STAFF),
+    ("GET", "/api/v1/users/{user_id}/responsible-gaming"): (None, STAFF),
     ("POST", "/api/v1/limit-checks"): ({}, WRITERS | {Role.PLAYER, Role.SUPPORT}),
     ("POST", "/api/v1/transactions/{transaction_id}/reversal"): ({}, CASHIERS),
     ("POST", "/api/v1/transactions/{transaction_id}/release"): ({}, CASHIERS),
@@ -139,7 +144,9 @@ async def test_without_a_token_nothing_is_told(client: httpx2.AsyncClient, metho
         assert response.headers["content-type"] == "application/problem+json"
 
 
-@pytest.mark.parametrize("path", ["wallet", "transactions", "limits", "limit-requests", "metrics"])
+@pytest.mark.parametrize(
+    "path", ["wallet", "transactions", "limits", "limit-requests", "metrics", "status", "responsible-gaming"]
+)
 async def test_a_player_sees_only_itself(client: httpx2.AsyncClient, wallet: FakeWallet, path: str) -> None:
     wallet.cash_minor = {(PLAYER, "USD"): 1, (OTHER_PLAYER, "USD"): 1}
 
