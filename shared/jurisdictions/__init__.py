@@ -1,7 +1,7 @@
 """Jurisdiction packs: what a regulator asks for, as versioned data. One pack holds for a platform: JURISDICTION.
 
-A pack is a TOML file beside this module. Every rule in it that comes from outside is among its `statements`, with its
-source. Amounts are decimal strings in their currency.
+A pack is a TOML file beside this module. Every field of it is carried by one of its `statements`, with the source; the
+operator's own rules say so. Amounts are decimal strings in their currency.
 """
 
 import tomllib
@@ -27,10 +27,11 @@ class _Part(BaseModel):
 
 
 class Statement(_Part):
-    """One rule that comes from outside, and where it stands."""
+    """One rule, where it comes from, and the fields of the pack that carry it out."""
 
     rule: str
     source: str
+    about: tuple[str, ...] = Field(min_length=1)
 
 
 class ExclusionRule(_Part):
@@ -81,6 +82,11 @@ class Pack(_Part):
             raise ValueError("initial_tier must be one of the tiers")
         if ExclusionType.PERMANENT not in self.exclusions:
             raise ValueError("exclusions must have PERMANENT")
+        # A rule that nobody stands behind, or that nothing carries out, is a mistake.
+        ruled = self.model_fields_set - {"name", "version", "statements"}
+        about = {field for statement in self.statements for field in statement.about}
+        if about != ruled:
+            raise ValueError(f"statements must be about the pack's fields, and each of them: {sorted(about ^ ruled)}")
         return self
 
     @property
