@@ -6,7 +6,8 @@ from enum import StrEnum
 class LimitName(StrEnum):
     """One limit. Its value is in minor units of a currency, or in seconds where its name says so.
 
-    Deposits are gross: what was deposited, withdrawals not counted back. A loss is bets minus payouts.
+    Deposits are gross: what was deposited, withdrawals not counted back. A loss is bets minus payouts; a wager is a
+    bet, whatever it wins.
     """
 
     # As its text's: an enum's own is a function in Python, and slow.
@@ -18,6 +19,9 @@ class LimitName(StrEnum):
     DAILY_LOSS_LIMIT = "DAILY_LOSS_LIMIT"
     WEEKLY_LOSS_LIMIT = "WEEKLY_LOSS_LIMIT"
     MONTHLY_LOSS_LIMIT = "MONTHLY_LOSS_LIMIT"
+    DAILY_WAGER_LIMIT = "DAILY_WAGER_LIMIT"
+    WEEKLY_WAGER_LIMIT = "WEEKLY_WAGER_LIMIT"
+    MONTHLY_WAGER_LIMIT = "MONTHLY_WAGER_LIMIT"
     MAX_BET_AMOUNT = "MAX_BET_AMOUNT"
     MAX_PAYOUT_AMOUNT = "MAX_PAYOUT_AMOUNT"
     WITHDRAWAL_COOLDOWN_SECONDS = "WITHDRAWAL_COOLDOWN_SECONDS"

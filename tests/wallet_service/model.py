@@ -15,6 +15,7 @@ COOLDOWN = "WITHDRAWAL_COOLDOWN_SECONDS"
 LIMITS = {
     "deposit": {"DAILY_DEPOSIT_LIMIT": "day", "WEEKLY_DEPOSIT_LIMIT": "week", "MONTHLY_DEPOSIT_LIMIT": "month"},
     "loss": {"DAILY_LOSS_LIMIT": "day", "WEEKLY_LOSS_LIMIT": "week", "MONTHLY_LOSS_LIMIT": "month"},
+    "wager": {"DAILY_WAGER_LIMIT": "day", "WEEKLY_WAGER_LIMIT": "week", "MONTHLY_WAGER_LIMIT": "month"},
 }
 BACK = {"day": timedelta(hours=24), "week": timedelta(days=7), "month": timedelta(days=30)}
 # What a reversal of each does to the player's cash.
@@ -273,10 +274,11 @@ class Wallet:
             return "MAX_BET_EXCEEDED", amount
         if self.cash[currency] < amount:
             return "INSUFFICIENT_FUNDS", amount
-        if (refusal := self._past_limit("loss", currency, amount, now)) is not None:
-            return refusal
+        for counts in ("loss", "wager"):
+            if (refusal := self._past_limit(counts, currency, amount, now)) is not None:
+                return refusal
         ruling = self._move(currency, -amount, 0, amount)
-        self.counted.append(("loss", currency, amount, now))
+        self.counted += [(counts, currency, amount, now) for counts in ("loss", "wager")]
         played.posted[currency] += amount
         played.last = now
         return ruling
@@ -320,6 +322,8 @@ class Wallet:
         played.returned += amount
         played.cancelled = True
         self.counted.append(("loss", currency, -amount if bet else amount, played.last))
+        if bet:
+            self.counted.append(("wager", currency, -amount, played.last))
         return ruling
 
     def _release_payout(self, command: dict[str, Any], currency: str, amount: int) -> Ruling:

@@ -181,12 +181,12 @@ class TestWhatIsUsed:
     @pytest.mark.parametrize("name", [each.name for each in WINDOWED])
     def test_each_limit_takes_the_last_cent_and_not_one_more(self, name: LimitName) -> None:
         ((_, measure, window),) = [each for each in WINDOWED if each.name is name]
-        used = Totals(70, 0, 0) if measure is Measure.DEPOSITS else Totals(0, 100, 30)
-        player = standing({name: 100}, **{window.value: used})
+        used = {Measure.DEPOSITS: Totals(70, 0, 0), Measure.LOSS: Totals(0, 100, 30), Measure.WAGERS: Totals(0, 70, 70)}
+        player = standing({name: 100}, **{window.value: used[measure]})
         assert first_excess(player, measure, 30) is None
         assert first_excess(player, measure, 31) == (name, 100, 70)
-        (other,) = set(Measure) - {measure}
-        assert first_excess(player, other, 10_000) is None
+        for other in set(Measure) - {measure}:
+            assert first_excess(player, other, 10_000) is None
 
     def test_winnings_make_room_for_more_than_the_limit(self) -> None:
         player = standing({DAILY_LOSS: 100}, day=Totals(0, 20, 70))

@@ -125,7 +125,11 @@ def _bet(command: Command, concerned: Concerned, now: datetime) -> Decision:
     largest = concerned.standing.limit(LimitName.MAX_BET_AMOUNT)
     if largest is not None and command.amount_minor > largest:
         return refused(command, concerned, Reason.MAX_BET_EXCEEDED, limit_minor=largest)
-    refusal = _lacks_funds(command, concerned) or _past_a_limit(command, concerned, Measure.LOSS)
+    refusal = (
+        _lacks_funds(command, concerned)
+        or _past_a_limit(command, concerned, Measure.LOSS)
+        or _past_a_limit(command, concerned, Measure.WAGERS)
+    )
     return refusal or posted(command, concerned, now, movement=_more(command, movement, now))
 
 

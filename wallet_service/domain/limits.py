@@ -31,6 +31,7 @@ class Measure(StrEnum):
 
     DEPOSITS = "deposits"
     LOSS = "loss"
+    WAGERS = "wagers"
 
 
 class Windowed(NamedTuple):
@@ -48,6 +49,9 @@ WINDOWED = (
     Windowed(LimitName.DAILY_LOSS_LIMIT, Measure.LOSS, Window.DAY),
     Windowed(LimitName.WEEKLY_LOSS_LIMIT, Measure.LOSS, Window.WEEK),
     Windowed(LimitName.MONTHLY_LOSS_LIMIT, Measure.LOSS, Window.MONTH),
+    Windowed(LimitName.DAILY_WAGER_LIMIT, Measure.WAGERS, Window.DAY),
+    Windowed(LimitName.WEEKLY_WAGER_LIMIT, Measure.WAGERS, Window.WEEK),
+    Windowed(LimitName.MONTHLY_WAGER_LIMIT, Measure.WAGERS, Window.MONTH),
 )
 
 
@@ -125,7 +129,9 @@ class Totals(NamedTuple):
 
     def of(self, measure: Measure) -> int:
         """A measure, in minor units."""
-        return self.deposits_minor if measure is Measure.DEPOSITS else self.bets_minor - self.payouts_minor
+        if measure is Measure.DEPOSITS:
+            return self.deposits_minor
+        return self.bets_minor if measure is Measure.WAGERS else self.bets_minor - self.payouts_minor
 
 
 class PlayerLimit(NamedTuple):
