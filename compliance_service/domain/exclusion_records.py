@@ -15,6 +15,7 @@ _TOLD: Mapping[Step, str] = {
     Step.ACKNOWLEDGE: "compliance.exclusion.started.v1",
     Step.REQUEST_END: "compliance.exclusion.end-requested.v1",
     Step.REVOKE_END: "compliance.exclusion.end-revoked.v1",
+    Step.REFUSE_END: "compliance.exclusion.end-revoked.v1",
     Step.END: "compliance.exclusion.ended.v1",
     Step.REPLACE: "compliance.exclusion.ended.v1",
     Step.EXPIRE: "compliance.exclusion.expired.v1",
@@ -35,7 +36,7 @@ def suspended(incident: Incident, request_id: str | None) -> tuple[AuditEntry, d
         "incident_id": str(incident.id),
         "exclusion_id": str(incident.exclusion_id),
     }
-    entry = AuditEntry("player.suspend", incident.user_id, incident.actor, incident.reason, None, found, request_id)
+    entry = AuditEntry("PLAYER_SUSPEND", incident.user_id, incident.actor, incident.reason, None, found, request_id)
     return entry, found
 
 
@@ -61,7 +62,7 @@ def audited(change: Change, by: Actor) -> AuditEntry:
     """The entry of the audit log for a change that did not come from the ledger, whose rows have their own."""
     after = change.after
     return AuditEntry(
-        action=f"exclusion.{change.step}",
+        action=f"EXCLUSION_{change.step.name}",
         user_id=after.user_id,
         actor=by.name,
         reason=after.reason,

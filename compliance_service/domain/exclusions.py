@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Any, NamedTuple
 from uuid import UUID, uuid5
 
+from compliance_service.domain.watching import moment
 from shared import clock
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
@@ -150,12 +151,13 @@ def step(exclusion: Exclusion, taken: Step, **fields: Any) -> Change | None:
 def request(user_id: int, asked: Asked, known: Iterable[Exclusion], pack: Pack, now: datetime) -> list[Change]:
     """What asking for an exclusion changes. Raises the ExclusionRefused that says which rule it breaks."""
     until = _until(asked, pack, now)
-    actives = [exclusion for exclusion in known if exclusion.active and not exclusion.over(now)]
+    known = [exclusion for exclusion in known if exclusion.active]
+    actives = [exclusion for exclusion in known if not exclusion.over(now)]
     for active in actives:
         _check_extends(asked, until, active)
-        if _ends_now(active, now):
-            # Its command may be on its way, and would end what is asked for here as well.
-            raise ServiceUnavailable("the end of the exclusion in force takes effect just now; ask again in a moment")
+    if any(_ends_now(exclusion, now) for exclusion in known):
+        # Its command may be on its way, and would end what is asked for here as well.
+        raise ServiceUnavailable("the end of the exclusion in force takes effect just now; ask again in a moment")
     new = Exclusion(
         id=asked.id,
         user_id=user_id,
@@ -345,9 +347,10 @@ def _replaced(exclusion: Exclusion, by: Exclusion, at: datetime) -> Change:
 
 
 def _seen(event: LedgerEvent) -> Exclusion:
-    until = (event.facts or {}).get("until")
-    kind = ExclusionType(event.reference_id or "")
-    permanent = kind is ExclusionType.PERMANENT or not isinstance(until, str)
+    until = moment(event, "until")
+    named = event.reference_id if event.reference_id in frozenset(ExclusionType) else None
+    # A type that is not known yet is kept as what it comes to.
+    kind = ExclusionType(named or (ExclusionType.PERMANENT if until is None else ExclusionType.TEMPORARY))
     return Exclusion(
         id=event.command_id,
         user_id=event.user_id,
@@ -360,7 +363,7 @@ def _seen(event: LedgerEvent) -> Exclusion:
         by_staff=True,
         requested_at=event.occurred_at,
         command_id=event.command_id,
-        until=None if permanent else clock.from_text(str(until)),
+        until=until,
     )
 
 

@@ -147,7 +147,7 @@ def audited(
 ) -> AuditEntry:
     """The entry of the audit log for a changed setting."""
     return AuditEntry(
-        action=f"play.{name.value}",
+        action=f"PLAY_{name.name}",
         user_id=user_id,
         actor=by.name,
         reason=None,

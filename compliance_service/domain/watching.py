@@ -113,11 +113,11 @@ def _add(kept: Watched, event: LedgerEvent, thresholds: Thresholds) -> None:
     if event.kind == Kind.KYC_TIER:
         kept.tiers[who] = TierRow(who, at, event.reference_id)
     elif event.kind == Kind.EXCLUSION:
-        kept.exclusions.append(ExclusionRow(who, event.position, at, _moment(event, "until"), lane, event.reference_id))
+        kept.exclusions.append(ExclusionRow(who, event.position, at, moment(event, "until"), lane, event.reference_id))
     elif event.kind == Kind.EXCLUSION_END:
         kept.exclusions.append(ExclusionRow(who, event.position, at, None, lane, None))
     elif event.kind in LIMIT_KINDS:
-        waits_until = _moment(event, "pending_from")
+        waits_until = moment(event, "pending_from")
         kept.limits.append(
             LimitRow(who, event.position, at, waits_until, lane, event.kind, event.reference_id or "", event.currency)
         )
@@ -128,7 +128,7 @@ def _add(kept: Watched, event: LedgerEvent, thresholds: Thresholds) -> None:
             kept.deposits.append(DepositRow(who, event.position, event.amount_minor, at, lane, event.currency, large))
 
 
-def _moment(event: LedgerEvent, fact: str) -> datetime | None:
+def moment(event: LedgerEvent, fact: str) -> datetime | None:
     """A moment among a row's facts. What is no moment, such as `for ever`, is none."""
     text = (event.facts or {}).get(fact)
     try:

@@ -4,6 +4,7 @@ import pytest
 
 from compliance_service.app import create_app
 from compliance_service.settings import Settings
+from shared import clock
 from shared.broker import Publisher
 from shared.contracts.kinds import Kind
 from shared.errors import ConfigurationError
@@ -15,13 +16,16 @@ from tests.support import Database, eventually, outdated, publish, started
 async def test_it_follows_the_ledger_and_is_well(
     live_settings: Settings, ledger: FakeLedger, publisher: Publisher
 ) -> None:
-    await publish(publisher, [ledger.add(Kind.LIMIT_REQUEST, 42)])
+    bet = ledger.add(Kind.GAME_BET, 42)
+    await publish(publisher, [bet, ledger.add(Kind.LIMIT_REQUEST, 42)])
     async with started(create_app(live_settings)) as client:
 
         async def recorded() -> bool:
             return [entry["action"] for entry in (await client.get("/audit-log")).json()] == ["LIMIT_REQUEST"]
 
         await eventually(recorded)
+        session = (await client.get("/users/42/protection")).json()["session"]
+        assert clock.from_text(session["started_at"]) == bet.created_at
         assert (await client.get("/health/ready")).json() == {"status": "ready", "checks": {"database": "ok"}}
         live = await client.get("/health/live")
         assert live.json() == {"status": "alive", "checks": {"consumer": "ok", "tasks": "ok"}}

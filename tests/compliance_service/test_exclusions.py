@@ -1,36 +1,28 @@
 """Exclusions as a whole: asked for, decided by a wallet that is made up, ended, expired; and what rules refuse."""
 
 from collections.abc import AsyncIterator, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 from itertools import product
 from typing import Any
 from uuid import UUID, uuid4
 
-import httpx2
 import pytest
-from fastapi import FastAPI
-from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from compliance_service.domain import exclusions as domain
 from compliance_service.domain.exclusions import ACTIVE, MOVES, Actor, Asked, Exclusion, Step, decided, request, step
-from compliance_service.endpoints import exclusions as endpoints
-from compliance_service.endpoints.exclusions import ExclusionDesk
-from compliance_service.handlers.exclusions import ExclusionWorker, apply
 from compliance_service.repository import exclusions as repository
 from compliance_service.settings import Settings
-from shared import clock, database, jurisdictions, problems
+from shared import jurisdictions
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.exclusions import ExclusionState, ExclusionType
-from shared.contracts.kinds import Account, Kind, Reason, Status
+from shared.contracts.kinds import Kind
 from shared.errors import ExclusionPermanent, ExclusionRefused, ExclusionShortened, Forbidden, ServiceUnavailable
-from shared.service import Envelope
-from shared.telemetry import Metrics
 from shared.testing import MOMENT
-from tests.support import TOKEN
+from tests.compliance_service.exclusion_support import PLAYER, FakeWallet, Setup
 
-PLAYER, OTHER = 42, 43
+OTHER = 43
 HOUR = timedelta(hours=1)
 ITSELF, STAFF = Actor("player:42", by_staff=False), Actor("ann", by_staff=True)
 DEFAULT, UK = jurisdictions.load("default"), jurisdictions.load("uk")
@@ -49,96 +41,6 @@ ALLOWED = {
     ("end_requested", "end"): "ended",
     ("end_requested", "expire"): "expired",
 }
-
-
-class FakeWallet:
-    """An asker that is a wallet of its own: never shortens, decides each command once, in one lane."""
-
-    def __init__(self, setup: "Setup") -> None:
-        self.setup = setup
-        self.rows: list[LedgerEvent] = []
-        self.asked: list[Command] = []
-        self.away = False
-        self.silent = False
-        self.until: datetime | None = MOMENT
-
-    async def ask(self, command: Command, within_s: float) -> LedgerEvent | None:
-        if self.away:
-            raise ServiceUnavailable("no wallet")
-        self.asked.append(command)
-        found = next((row for row in self.rows if row.command_id == command.command_id), None)
-        row = found or self.decide(command)
-        return None if self.silent else row
-
-    def decide(self, command: Command) -> LedgerEvent:
-        now, reason = self.setup.now, None
-        excluded = self.until is None or self.until > now
-        if command.kind is Kind.EXCLUSION_END:
-            reason = None if excluded else Reason.NOT_EXCLUDED
-        elif excluded and command.until is not None and (self.until is None or command.until < self.until):
-            reason = Reason.EXCLUSION_SHORTENED
-        if reason is None:
-            self.until = MOMENT if command.kind is Kind.EXCLUSION_END else command.until
-        return self.row(command, reason)
-
-    def row(self, command: Command, reason: Reason | None) -> LedgerEvent:
-        until = clock.to_text(command.until) if command.until else "for ever"
-        made = LedgerEvent(
-            **{"lane": 0, "position": len(self.rows) + 1, "command_id": command.command_id, "kind": command.kind},
-            **{"status": Status.REFUSED if reason else Status.POSTED, "reason": reason, "user_id": command.user_id},
-            **{"amount_minor": 0, "currency": "XXX", "debit": Account.NONE, "credit": Account.NONE, "cash_minor": 0},
-            **{"reserved_minor": 0, "occurred_at": command.occurred_at, "created_at": self.setup.now},
-            **{"key_id": "k1", "checksum": "ab" * 32, "reference_id": command.reference_id, "actor": command.actor},
-            **{"stated_reason": command.reason, "facts": {"until": until}},
-        )
-        self.rows.append(made)
-        return made
-
-
-class Setup:
-    """The service's exclusions around a database, in this process."""
-
-    def __init__(self, engine: AsyncEngine, settings: Settings, pack: str = "default") -> None:
-        self.engine = engine
-        self.now = MOMENT
-        self.wallet = FakeWallet(self)
-        self.worker = ExclusionWorker(engine, self.wallet, lambda: self.now)
-        desk = ExclusionDesk(engine, jurisdictions.load(pack), self.worker, lambda: self.now)
-        app = FastAPI()
-        problems.install(app)
-        app.add_middleware(Envelope, metrics=Metrics())
-        app.include_router(endpoints.router(settings, desk))
-        app.include_router(endpoints.ends(settings, desk))
-        headers = {"Authorization": f"Bearer {TOKEN}"}
-        self.client = httpx2.AsyncClient(
-            transport=httpx2.ASGITransport(app), base_url="http://service", headers=headers
-        )
-
-    async def ask(
-        self, kind: str = "TEMPORARY", hours: int | None = 24, *, by_staff: bool = False, number: UUID | None = None
-    ) -> httpx2.Response:
-        wanted = {"type": kind, "duration_hours": hours, "reason": "enough"}
-        return await self.post("exclusions", {"id": str(number or uuid4()), "exclusion": wanted}, by_staff=by_staff)
-
-    async def post(self, path: str, body: dict[str, Any] | None = None, *, by_staff: bool = False) -> httpx2.Response:
-        by = {"actor": "ann" if by_staff else "player:42", "by_staff": by_staff, "request_id": "r-1"}
-        return await self.client.post(f"/users/{PLAYER}/{path}", json={**(body or {}), **by})
-
-    async def get(self, exclusion_id: str) -> dict[str, Any]:
-        found: dict[str, Any] = (await self.client.get(f"/users/{PLAYER}/exclusions/{exclusion_id}")).json()
-        return found
-
-    async def hear(self, *rows: LedgerEvent) -> None:
-        """What the ledger's inbox does with rows."""
-        async with database.transaction(self.engine) as connection:
-            await apply(connection, rows)
-
-    async def column(self, statement: str) -> list[Any]:
-        async with database.reading(self.engine) as connection:
-            return list((await connection.execute(text(statement))).scalars())
-
-    async def told(self) -> list[str]:
-        return await self.column("SELECT type FROM outbox ORDER BY number")
 
 
 @pytest.fixture
@@ -266,7 +168,7 @@ class TestInForce:
         command = setup.wallet.asked[0]
         assert (command.kind, command.until) == (Kind.EXCLUSION, MOMENT + 24 * HOUR)
         assert await setup.told() == ["compliance.exclusion.requested.v1", "compliance.exclusion.started.v1"]
-        assert await setup.column("SELECT action FROM audit_log") == ["exclusion.request"]
+        assert await setup.column("SELECT action FROM audit_log") == ["EXCLUSION_REQUEST"]
         await setup.hear(*setup.wallet.rows)
         assert len(await setup.told()) == 2
 
@@ -325,9 +227,17 @@ class TestInForce:
         assert [await setup.worker.expiry(), await setup.worker.expiry()] == [1, 0]
         assert (await setup.get(found["id"]))["state"] == "expired"
         assert (await setup.told())[-1] == "compliance.exclusion.expired.v1"
-        assert await setup.column("SELECT actor FROM audit_log WHERE action = 'exclusion.expire'") == [
+        assert await setup.column("SELECT actor FROM audit_log WHERE action = 'EXCLUSION_EXPIRE'") == [
             "compliance_service"
         ]
+
+    async def test_what_is_over_when_the_next_one_begins_has_expired_and_was_not_replaced(self, setup: Setup) -> None:
+        first = (await setup.ask()).json()
+        setup.now += 25 * HOUR
+        assert (await setup.ask()).json()["state"] == "in_force"
+        found = await setup.get(first["id"])
+        assert (found["state"], found["replaced_by"]) == ("expired", None)
+        assert found["ended_at"] == found["until"]
 
     async def test_a_time_out_is_short_and_a_temporary_exclusion_to_the_wallet(self, setup: Setup) -> None:
         body = {"id": str(uuid4()), "time_out": {"duration_hours": 1}}
@@ -369,7 +279,7 @@ class TestEnding:
         setup.now += 30 * HOUR
         assert await setup.worker.asking() == 0
         assert await setup.column("SELECT action FROM audit_log ORDER BY number") == [
-            *("exclusion.request", "exclusion.request_end", "exclusion.revoke_end")
+            *("EXCLUSION_REQUEST", "EXCLUSION_REQUEST_END", "EXCLUSION_REVOKE_END")
         ]
 
     async def test_a_permanent_one_is_not_lifted(self, setup: Setup) -> None:
@@ -395,7 +305,7 @@ class TestSuspension:
         assert "compliance.player.suspended.v1" in await setup.told()
         assert not [body for body in await setup.column("SELECT body::text FROM outbox") if "cards" in body]
         assert await setup.column("SELECT action FROM audit_log ORDER BY number") == [
-            *("exclusion.request", "player.suspend")
+            *("EXCLUSION_REQUEST", "PLAYER_SUSPEND")
         ]
         again = (await setup.post("suspension", SUSPENSION | {"id": number}, by_staff=True)).json()
         assert again == made
@@ -430,6 +340,11 @@ class TestOfOthers:
         assert (found["state"], found["actor"], found["by_staff"]) == ("in_force", "risk-engine", True)
         assert (await setup.ask(hours=49)).json()["code"] == "EXCLUSION_SHORTENED"
         assert (await setup.post(f"exclusions/{found['id']}/ending")).status_code == 403
+
+    async def test_a_type_that_is_not_known_yet_is_kept_as_what_it_comes_to(self, setup: Setup) -> None:
+        row = setup.wallet.decide(self.command(Kind.EXCLUSION)).model_copy(update={"reference_id": "NEW"})
+        await setup.hear(row)
+        assert await setup.column("SELECT type FROM exclusions") == ["PERMANENT"]
 
     async def test_their_ends_end_whatever_is_in_force(self, setup: Setup) -> None:
         found = (await setup.ask(hours=48)).json()

@@ -23,10 +23,9 @@ from shared.contracts.play import PlaySetting, PlaySettingName
 from shared.service import Envelope
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
-from tests.compliance_service.test_exclusions import Setup
+from tests.compliance_service.exclusion_support import PLAYER, Setup
 from tests.support import TOKEN
 
-PLAYER = 42
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
 WAIT = 24 * HOUR
 NAME = PlaySettingName.SESSION_MINUTES
@@ -180,7 +179,7 @@ class TestAsAWhole:
         waits = again.json()["settings"]["day_minutes"]
         assert (waits["value"], waits["pending"], waits["pending_from"]) == (60, 90, "2026-11-25T10:00:00Z")
         actions = await played.column("SELECT action FROM audit_log ORDER BY number")
-        assert actions == ["play.day_minutes", "play.day_minutes"]
+        assert actions == ["PLAY_DAY_MINUTES", "PLAY_DAY_MINUTES"]
 
     async def test_a_reality_check_is_set_due_and_acknowledged(self, played: Played) -> None:
         await played.post("reality-check", {"reality_check": {"interval_minutes": 5}})
