@@ -5,7 +5,7 @@ import json
 import signal
 import sys
 from dataclasses import asdict
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from enum import StrEnum
 from pathlib import Path
 from types import FrameType
@@ -18,6 +18,7 @@ from rich.table import Table
 from ops import development_secrets, migrate, parked, places, reconcile, up, verify
 from ops.demo import report
 from ops.demo.run import run as run_demo
+from ops.evidence.manifest import Scope
 from ops.infrastructure import InfrastructureError
 from ops.places import DEFAULT_DATA
 from shared.contracts.topics import PARKED_SUFFIX
@@ -231,12 +232,54 @@ def verify_receipt(
     typer.echo(f"holds: {row.kind} {row.command_id}, {row.status}, lane {row.lane}, position {row.position}")
 
 
+@app.command(name="evidence")
+def evidence_command(
+    out: Annotated[Path, typer.Option("--out", help="The file to write: a zip.")],
+    user: Annotated[int | None, typer.Option("--user", min=1, help="All of this player.")] = None,
+    period: Annotated[
+        tuple[datetime, datetime] | None,
+        typer.Option("--period", formats=["%Y-%m-%d"], help="The first UTC day, and the day after the last."),
+    ] = None,
+    audit_archive: AuditArchive = None,
+    actor: Annotated[str, typer.Option(help="Who it is on the record for.")] = "evidence",
+    data: Data = None,
+) -> None:
+    """Write an evidence pack: limit changes, exclusions, tiers, refusals and the audit log, each with its receipt.
+
+    Of a player it has all journal rows, too. It verifies offline: `langsense verify-evidence`.
+    """
+    if user is None and period is None:
+        _fail("--user, --period or both say what the pack is of")
+    start, end = (day.replace(tzinfo=UTC) for day in period) if period else (None, None)
+    if start and end and start >= end:
+        _fail("the period ends before it begins")
+    scope = Scope(user, start, end)
+    made = asyncio.run(verify.evidence(places.find(data), scope, out, audit_archive, actor))
+    typer.echo(f"{sum(file.lines for file in made.files.values())} records are in {out}")
+
+
+@app.command(name="verify-evidence")
+def verify_evidence(
+    file: Annotated[Path, typer.Argument(help="A pack, as `langsense evidence` writes it.")],
+    public_keys: Annotated[
+        Path | None, typer.Option("--public-keys", help="A JWK set; the pack's own without.")
+    ] = None,
+) -> None:
+    """Verify an evidence pack, offline. Exit 1 if anything is wrong.
+
+    Bring the keys that you trust: those in the pack show that it is whole, and not whose it is.
+    """
+    check = verify.packed_evidence(file, public_keys)
+    report.show_checks(Console(), [check])
+    if not check.holds:
+        raise typer.Exit(1)
+
+
 @app.command(name="public-keys")
 def public_keys_command(data: Data = None) -> None:
     """Print the public keys of the checkpoints, the audit log's too, as a JWK set, for auditors."""
     found = places.find(data)
-    public = verify.own_public_keys(found).and_those(verify.audit_keyring(found).signing.public())
-    typer.echo(json.dumps(public.jwks(), indent=2))
+    typer.echo(json.dumps(verify.all_public_keys(found).jwks(), indent=2))
 
 
 parked_app = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)

@@ -1,8 +1,8 @@
 """`langsense verify` and what goes with it: where the keys are, and a bar that shows how far it is."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from datetime import timedelta
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx2
@@ -13,7 +13,10 @@ from rich.progress import Progress as Bar
 from sqlalchemy import text
 
 from ops import proof
-from ops.archive import Archive, Archived
+from ops.archive import Archive, Archived, Record
+from ops.evidence import checking
+from ops.evidence.manifest import Manifest, Scope
+from ops.evidence.pack import Maker
 from ops.places import Places
 from ops.proof import Check, Outside, export
 from ops.proof.walk import Progress
@@ -68,6 +71,36 @@ async def archived(
 ) -> Sequence[Archived]:
     """Archive what is older than `keep` of a running platform's audit log, and drop it. Raises IntegrityViolation."""
     engine = database.create_engine(admin_dsn, application="langsense-archive", schema="compliance")
+    outside, dsn = outside_of(sink or found.audit_sink), found.database_urls["compliance"]
+    try:
+        async with recording(found) as record:
+            archive = Archive(engine, dsn, folder, audit_keyring(found), outside, record, actor)
+            return await archive.run(clock.utc_now(), keep)
+    finally:
+        await engine.dispose()
+
+
+async def evidence(found: Places, scope: Scope, out: Path, archive: Path | None, actor: str) -> Manifest:
+    """Write an evidence pack of a running platform, which is on the record first. Raises IntegrityViolation."""
+    signing, public = keyring(found).signing, all_public_keys(found)
+    asked = {"user_id": scope.user_id, "from": _text(scope.start), "to": _text(scope.end), "file": out.name}
+    async with recording(found) as record:
+        await record(NewAuditEntry(action="EVIDENCE_EXPORT", user_id=scope.user_id, actor=actor, after={**asked}))
+    async with (
+        proof.snapshot(found.database_urls["wallet"]) as wallet,
+        proof.snapshot(found.database_urls["compliance"], "compliance") as compliance,
+    ):
+        return await Maker(signing, public, archive, actor).make(wallet, compliance, scope, out, clock.utc_now())
+
+
+def packed_evidence(file: Path, public_keys: Path | None) -> Check:
+    """Everything that an evidence pack proves by itself."""
+    return checking.verified(file, read_public_keys(public_keys) if public_keys else None)
+
+
+@asynccontextmanager
+async def recording(found: Places) -> AsyncIterator[Record]:
+    """What puts an act on the record of a running platform's audit log. Raises ServiceUnavailable."""
     token = (found.secrets_dir / "internal_api_token").read_text().strip()
     client = journal.internal_client(found.service_urls["compliance"], token)
 
@@ -76,15 +109,12 @@ async def archived(
         try:
             (await client.post("/audit-entries", json=body)).raise_for_status()
         except httpx2.HTTPError as error:
-            raise ServiceUnavailable("the compliance service does not take it on record; nothing is dropped") from error
+            raise ServiceUnavailable("the compliance service does not take it on record; nothing is done") from error
 
-    outside = outside_of(sink or found.audit_sink)
-    archive = Archive(engine, found.database_urls["compliance"], folder, audit_keyring(found), outside, record, actor)
     try:
-        return await archive.run(clock.utc_now(), keep)
+        yield record
     finally:
         await client.aclose()
-        await engine.dispose()
 
 
 async def exported(folder: Path, public_keys: Path, checkpoints: str | None, console: Console) -> list[Check]:
@@ -137,6 +167,11 @@ def own_public_keys(found: Places) -> PublicKeys:
     return keyring(found).signing.public()
 
 
+def all_public_keys(found: Places) -> PublicKeys:
+    """As `own_public_keys`, with the audit log's."""
+    return own_public_keys(found).and_those(audit_keyring(found).signing.public())
+
+
 def read_public_keys(file: Path) -> PublicKeys:
     """The public keys in a file. Raises ConfigurationError."""
     try:
@@ -148,6 +183,10 @@ def read_public_keys(file: Path) -> PublicKeys:
 def outside_of(url: str | None) -> Outside | None:
     """The checkpoints outside, as they are now; None where no place is named. Raises SinkUnavailable."""
     return Outside.now(url) if url else None
+
+
+def _text(moment: datetime | None) -> str | None:
+    return clock.to_text(moment) if moment else None
 
 
 @contextmanager

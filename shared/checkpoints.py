@@ -13,7 +13,7 @@ is keyed, so the hashes in a receipt's path tell nothing about the rows beside i
 
 import json
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, NamedTuple
@@ -23,7 +23,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 
 from shared import clock, keys, merkle
-from shared.contracts.checkpoints import Checkpoint, Receipt
+from shared.contracts.checkpoints import Checkpoint, InclusionProof, Receipt
 from shared.contracts.events import LedgerEvent
 from shared.errors import ConfigurationError, IntegrityViolation
 from shared.signing import ChainedRow, content
@@ -65,6 +65,10 @@ class SigningKeys:
     def public(self) -> "PublicKeys":
         """What verifies what these sign."""
         return PublicKeys({key_id: key.public_key() for key_id, key in self._keys.items()})
+
+    def sign(self, said: bytes) -> str:
+        """The current key's signature, in hex, of what is no checkpoint. It has to begin with a form of its own."""
+        return self._keys[self.current].sign(said).hex()
 
     def signed(self, sealed: Sealed) -> Checkpoint:
         """A checkpoint that says this, signed with the current key."""
@@ -123,11 +127,15 @@ class PublicKeys:
 
     def problem(self, checkpoint: Checkpoint) -> str | None:
         """What is wrong with a checkpoint's signature, or None."""
-        key = self._keys.get(checkpoint.key_id)
+        return self.wrong_signature(checkpoint.key_id, checkpoint.signature, signed_bytes(checkpoint))
+
+    def wrong_signature(self, key_id: str, signature: str, said: bytes) -> str | None:
+        """What is wrong with a signature, in hex, over some bytes, or None."""
+        key = self._keys.get(key_id)
         if key is None:
-            return f"is signed with key {checkpoint.key_id!r}, which is not known here"
+            return f"is signed with key {key_id!r}, which is not known here"
         try:
-            key.verify(bytes.fromhex(checkpoint.signature), signed_bytes(checkpoint))
+            key.verify(bytes.fromhex(signature), said)
         except InvalidSignature:
             return "has a signature that is not its key's"
         return None
@@ -183,13 +191,39 @@ def verify_receipt(receipt: Receipt, public: PublicKeys) -> None:
     wrong = public.problem(checkpoint)
     if wrong is not None:
         raise IntegrityViolation(f"the checkpoint {wrong}")
-    place = (checkpoint.lane, checkpoint.first_position + proof.leaf_index, checkpoint.rows)
-    if place != (row.lane, row.position, proof.tree_size):
+    if checkpoint.lane != row.lane:
         raise IntegrityViolation("the checkpoint does not cover this row's position on its lane")
     leaf = leaf_of(bytes.fromhex(row.checksum), content(chained_row(row)))
+    wrong = wrong_leaf(leaf, row.position, proof, checkpoint)
+    if wrong is not None:
+        raise IntegrityViolation(wrong)
+
+
+def proofs(checkpoint: Checkpoint, leaves: Sequence[bytes], positions: Sequence[int]) -> list[InclusionProof]:
+    """The proofs that rows at positions are among those that a checkpoint sealed, from the leaves of all of them.
+
+    Raises IntegrityViolation where they are not what it sealed.
+    """
+    if len(leaves) != checkpoint.rows or merkle.root(leaves).hex() != checkpoint.root:
+        raise IntegrityViolation(
+            f"lane {checkpoint.lane}: rows {checkpoint.first_position} to {checkpoint.last_position} are not what "
+            f"checkpoint {checkpoint.number} sealed"
+        )
+    indexes = [position - checkpoint.first_position for position in positions]
+    return [
+        InclusionProof(leaf_index=index, tree_size=len(leaves), path=[sibling.hex() for sibling in path])
+        for index, path in zip(indexes, merkle.paths(leaves, indexes), strict=True)
+    ]
+
+
+def wrong_leaf(leaf: bytes, position: int, proof: InclusionProof, checkpoint: Checkpoint) -> str | None:
+    """Why a leaf is not the one that a checkpoint sealed at a position, or None where it is."""
+    if (checkpoint.first_position + proof.leaf_index, checkpoint.rows) != (position, proof.tree_size):
+        return "the checkpoint does not cover this row's position"
     root = merkle.root_of_path(leaf, proof.leaf_index, proof.tree_size, [bytes.fromhex(each) for each in proof.path])
     if root is None or root.hex() != checkpoint.root:
-        raise IntegrityViolation("the row is not what was sealed: its path does not lead to the checkpoint's root")
+        return "the row is not what was sealed: its path does not lead to the checkpoint's root"
+    return None
 
 
 def chained_row(event: LedgerEvent) -> ChainedRow:

@@ -35,6 +35,17 @@ def path(leaves: Sequence[bytes], index: int) -> list[bytes]:
     return found
 
 
+def paths(leaves: Sequence[bytes], indexes: Sequence[int]) -> list[list[bytes]]:
+    """As `path`, of many leaves of one tree, which is hashed once."""
+    levels = [leaves]
+    while len(levels[-1]) > 1:
+        levels.append(_parents(levels[-1]))
+    return [
+        [level[sibling] for height, level in enumerate(levels) if (sibling := (index >> height) ^ 1) < len(level)]
+        for index in indexes
+    ]
+
+
 def root_of_path(leaf: bytes, index: int, size: int, siblings: Sequence[bytes]) -> bytes | None:
     """The root that a path leads to from a leaf of a tree of `size`; None where it is no path of such a leaf."""
     if not 0 <= index < size:

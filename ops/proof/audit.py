@@ -48,7 +48,7 @@ async def audited(
     check, findings = Check("audit log verified"), Findings("audit log")
     number, head, now = (await connection.execute(_HEAD)).one()
     anchored = outside.read(CHAIN, findings) if outside else None
-    seals = trusted(_checkpoints(connection), anchored, public, findings, now - ANCHORED_WITHIN)
+    seals = trusted(audit_checkpoints(connection), anchored, public, findings, now - ANCHORED_WITHIN)
     files = audit_archive.files(archive) if archive else []
     start = (0, GENESIS)
     first: int | None = await connection.scalar(_FIRST)
@@ -90,7 +90,8 @@ def _entry(row: AuditRow, checksum: bytes) -> Entry:
     return row.number, checksum, content(row)
 
 
-async def _checkpoints(connection: AsyncConnection) -> AsyncIterator[Checkpoint]:
+async def audit_checkpoints(connection: AsyncConnection) -> AsyncIterator[Checkpoint]:
+    """The log's checkpoints in order."""
     raw = await database.driver(connection)
     cursor = await raw.cursor(_CHECKPOINTS)
     while page := await cursor.fetch(ROWS_PER_FETCH):
