@@ -66,7 +66,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "inbox": inbox.watch,
         "progress": lambda: progress.watch(lambda: broker.consumer_of(kafka)),
         "outbox": Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE).run,
-        "audit_sealer": AuditSealer(settings, engine=engine, keyring=chain_keys).run,
+        "audit_sealer": AuditSealer(settings, engine=engine, keyring=chain_keys, metrics=metrics).run,
         "audit_keys": lambda: chain_keys.follow(chain_source, settings.keys_look_every_s),
         "kyc_keys": lambda: keyring.follow(kyc_source, settings.keys_look_every_s, kyc_keys.take),
         **kyc_worker.loops() | exclusion_worker.loops(),

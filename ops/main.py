@@ -251,6 +251,8 @@ def evidence_command(
     if user is None and period is None:
         _fail("--user, --period or both say what the pack is of")
     start, end = (day.replace(tzinfo=UTC) for day in period) if period else (None, None)
+    if start and end and not 2000 <= start.year <= end.year < 2200:
+        _fail("the period must be in the years 2000 to 2199")
     if start and end and start >= end:
         _fail("the period ends before it begins")
     scope = Scope(user, start, end)

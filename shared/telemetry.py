@@ -66,11 +66,16 @@ class Metrics:
         self._add_proofs(registry)
 
     def _add_proofs(self, registry: CollectorRegistry) -> None:
-        """What the wallet does to prove its ledger."""
+        """What is done to prove the ledger and the audit log."""
         self.checkpoints = Counter("langsense_checkpoints_sealed", "Checkpoints sealed here.", registry=registry)
         self.unsealable_lanes = Gauge(
             "langsense_unsealable_lanes",
             "Lanes whose rows, or whose checkpoints outside, are not as they must be: not sealed until somebody looks.",
+            registry=registry,
+        )
+        self.unsealable_audit_log = Gauge(
+            "langsense_unsealable_audit_log",
+            "1: the audit log, or its checkpoints outside, are not as they must be: not sealed until somebody looks.",
             registry=registry,
         )
         self.reconciliations = Counter(

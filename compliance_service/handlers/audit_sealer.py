@@ -15,6 +15,7 @@ from shared.anchors import CheckpointFiles
 from shared.audit import CHAIN, seal
 from shared.errors import IntegrityViolation, TransientError
 from shared.keyring import Keyring
+from shared.telemetry import Metrics
 
 log = logs.get(__name__)
 
@@ -25,9 +26,10 @@ PAGE_CHECKPOINTS = 200
 class AuditSealer:
     """Seals what is due. A log that does not follow from itself is not sealed, and that is told once."""
 
-    def __init__(self, settings: Settings, *, engine: AsyncEngine, keyring: Keyring) -> None:
+    def __init__(self, settings: Settings, *, engine: AsyncEngine, keyring: Keyring, metrics: Metrics) -> None:
         self._engine = engine
         self._keyring = keyring
+        self._metrics = metrics
         self._seals = AuditSeals(engine)
         self._files = CheckpointFiles.at(settings.audit_sink)
         self._every_rows = settings.audit_checkpoint_every_rows
@@ -63,6 +65,7 @@ class AuditSealer:
             self._problem = str(error)
         else:
             self._problem = None
+        self._metrics.unsealable_audit_log.set(self._problem is not None)
 
     async def _seal_next(self) -> bool:
         async with database.transaction(self._engine) as connection:

@@ -17,6 +17,7 @@ from compliance_service.settings import Settings
 from shared.anchors import CheckpointFiles
 from shared.keyring import Keyring
 from shared.signing import GENESIS
+from shared.telemetry import Metrics
 from tests.support import Database, as_administrator
 
 EVERYTHING = Sought()
@@ -112,9 +113,13 @@ async def test_nor_can_an_administrator_by_mistake(engine: AsyncEngine, database
 @pytest.mark.integration
 class TestSealing:
     @pytest.fixture
-    def sealer(self, settings: Settings, engine: AsyncEngine, keyring: Keyring) -> AuditSealer:
+    def metrics(self) -> Metrics:
+        return Metrics()
+
+    @pytest.fixture
+    def sealer(self, settings: Settings, engine: AsyncEngine, keyring: Keyring, metrics: Metrics) -> AuditSealer:
         eager = settings.model_copy(update={"audit_checkpoint_every_rows": 2, "audit_checkpoint_every_s": 3600})
-        return AuditSealer(eager, engine=engine, keyring=keyring)
+        return AuditSealer(eager, engine=engine, keyring=keyring, metrics=metrics)
 
     async def test_what_is_sealed_is_outside_too(
         self, sealer: AuditSealer, engine: AsyncEngine, settings: Settings
@@ -125,12 +130,13 @@ class TestSealing:
         assert [(each.first_position, each.last_position) for each in made] == [(1, 2), (3, 4)]
         assert CheckpointFiles.at(settings.audit_sink).last(0) == made[-1]
 
-    async def test_what_was_altered_is_not_sealed(
-        self, sealer: AuditSealer, engine: AsyncEngine, database: Database
+    async def test_what_was_altered_is_not_sealed_and_that_is_measured(
+        self, sealer: AuditSealer, engine: AsyncEngine, database: Database, metrics: Metrics
     ) -> None:
         await AuditLog(engine).add([entry()] * 2)
         await as_administrator(database, "ALTER TABLE compliance.audit_log DISABLE TRIGGER USER")
         await as_administrator(database, "UPDATE compliance.audit_log SET actor = 'bob' WHERE number = 2")
         await sealer.look()
         assert sealer.problem() == "audit log, entry 2: the checksum is not this row's"
+        assert b"langsense_unsealable_audit_log 1.0" in metrics.exposition()
         assert await AuditSeals(engine).after(0, 10) == []

@@ -25,6 +25,7 @@ from shared.contracts.audit import NewAuditEntry
 from shared.errors import IntegrityViolation
 from shared.keyring import AUDIT_KEYS, Keyring
 from shared.signing import GENESIS
+from shared.telemetry import Metrics
 from tests.support import TOKEN, Database
 
 pytestmark = pytest.mark.integration
@@ -47,7 +48,7 @@ class Log:
 
     def sealer(self) -> AuditSealer:
         """One that has not sealed yet."""
-        return AuditSealer(self.settings, engine=self.engine, keyring=self.keyring)
+        return AuditSealer(self.settings, engine=self.engine, keyring=self.keyring, metrics=Metrics())
 
     @property
     def sink(self) -> str:

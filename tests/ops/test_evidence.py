@@ -2,7 +2,8 @@
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -15,15 +16,19 @@ from compliance_service.domain.audit import AuditEntry
 from compliance_service.handlers.audit_sealer import AuditSealer
 from compliance_service.repository.audit import AuditLog, signing_with
 from compliance_service.settings import Settings
-from ops import proof
+from ops import proof, verify
+from ops.archive import Record
 from ops.evidence.checking import verified
 from ops.evidence.manifest import AUDIT, FILES, MANIFEST, PAGE, RECEIPTS, UNSEALED, Manifest, Scope
 from ops.evidence.pack import Maker
 from ops.main import app
+from ops.places import Places
 from shared import database as databases
 from shared.checkpoints import PublicKeys, SigningKeys
+from shared.contracts.audit import NewAuditEntry
 from shared.errors import ConfigurationError
 from shared.keyring import AUDIT_KEYS, Keyring
+from shared.telemetry import Metrics
 from tests.ops.ledger import PLAYERS, ROUNDS, SIGNING, Ledger
 from tests.support import TOKEN
 
@@ -31,7 +36,8 @@ pytestmark = pytest.mark.integration
 
 AUDIT_CHAIN, AUDIT_SIGNING = "a1:" + "66" * 32, "b1:" + "77" * 32
 NOW = datetime(2026, 11, 24, tzinfo=UTC)
-PLAYER, OTHER = 7, 8
+# The last row of the last player's lane is not sealed.
+PLAYER, OTHER = PLAYERS[-1], PLAYERS[0]
 ENTRIES, EVERY = 25, 10
 ALWAYS = (datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC))
 Files = dict[str, bytes]
@@ -69,7 +75,7 @@ async def platform(sealed: Ledger, tmp_path: Path) -> Ledger:
         audit_checkpoint_every_rows=EVERY,
         audit_checkpoint_every_s=3600,
     )
-    await AuditSealer(settings, engine=engine, keyring=keys).look()
+    await AuditSealer(settings, engine=engine, keyring=keys, metrics=Metrics()).look()
     await engine.dispose()
     return sealed
 
@@ -111,6 +117,7 @@ async def test_a_players_pack_has_all_of_their_rows_and_entries_and_holds(platfo
     check = verified(out, public())
     assert check.holds, check.findings
     assert made.files[RECEIPTS].lines + made.files[UNSEALED].lines == ROUNDS * 4 + 1
+    assert made.files[UNSEALED].lines
     assert made.files[AUDIT].lines == sum(1 for n in range(ENTRIES) if n % 3)
     files = read(out)
     assert {each["row"]["user_id"] for each in records(files, RECEIPTS)} == {PLAYER}
@@ -132,7 +139,7 @@ async def test_a_periods_pack_has_the_refusals_of_everyone_and_no_plain_play(pla
 
 async def test_a_period_without_anything_has_an_empty_pack_that_holds(platform: Ledger, tmp_path: Path) -> None:
     out = tmp_path / "pack.zip"
-    made = await make(platform, out, Scope(PLAYER, NOW - timedelta(days=9999), NOW - timedelta(days=9998)))
+    made = await make(platform, out, Scope(PLAYER, ALWAYS[0], ALWAYS[0] + timedelta(days=1)))
     assert sum(file.lines for file in made.files.values()) == 0
     assert verified(out, public()).holds
 
@@ -234,11 +241,51 @@ async def test_the_command_says_what_holds_and_exits_with_1_where_it_does_not(pa
     assert result.exit_code == 0, result.output
     own = CliRunner().invoke(app, command[:2])
     assert own.exit_code == 0
-    assert "say nothing of who signed it" in " ".join(own.output.split())
+    assert "by the keys in the pack itself" in " ".join(own.output.replace("│", " ").split())
     files = read(pack)
     edited(RECEIPTS, amount_minor=1)(files)
     rewrite(pack, files)
     assert CliRunner().invoke(app, command).exit_code == 1
+
+
+def test_a_running_platforms_pack_is_on_its_record_and_verifies(
+    platform: Ledger, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recorded = list[NewAuditEntry]()
+
+    @asynccontextmanager
+    async def recording(found: Places) -> AsyncIterator[Record]:
+        async def record(entry: NewAuditEntry) -> None:
+            recorded.append(entry)
+
+        yield record
+
+    monkeypatch.setattr(verify, "recording", recording)
+    for name, value in {
+        "GATEWAY_URL": "http://nowhere",
+        "KAFKA_BOOTSTRAP_SERVERS": "nowhere:9092",
+        "SECRETS_DIR": str(tmp_path),
+        "WALLET_DATABASE_URL": platform.database.dsn("wallet_service"),
+        "CHAIN_KEYS": "k1:" + bytes(range(32)).hex(),
+        "CHECKPOINT_KEYS": "s1:" + "5e" * 32,
+        "COMPLIANCE_DATABASE_URL": platform.database.dsn("compliance_service"),
+        "AUDIT_KEYS": AUDIT_CHAIN,
+        "AUDIT_SIGNING_KEYS": AUDIT_SIGNING,
+    }.items():
+        monkeypatch.setenv(name, value)
+    out = tmp_path / "out.zip"
+    command = ["evidence", "--period", "2000-01-01", "2100-01-01", "--out", str(out), "--actor", "ann"]
+    result = CliRunner().invoke(app, command)
+    assert result.exit_code == 0, result.output
+    assert [(entry.action, entry.actor) for entry in recorded] == [("EVIDENCE_EXPORT", "ann")]
+    assert verified(out, public()).holds
+
+
+@pytest.mark.parametrize(
+    "days", [("2026-02-01", "2026-01-01"), ("1999-01-01", "2026-01-01"), ("2026-01-01", "2300-01-01")]
+)
+def test_a_period_that_is_none_is_refused(days: tuple[str, str], tmp_path: Path) -> None:
+    assert CliRunner().invoke(app, ["evidence", "--period", *days, "--out", str(tmp_path / "x")]).exit_code == 1
 
 
 def test_the_command_asks_for_a_player_or_a_period(tmp_path: Path) -> None:
