@@ -18,6 +18,7 @@ from compliance_service.endpoints.exclusions import ExclusionDesk
 from compliance_service.endpoints.kyc import KycDesk
 from compliance_service.endpoints.play import PlayDesk
 from compliance_service.handlers import ledger
+from compliance_service.handlers.audit_schedule import AuditSchedule
 from compliance_service.handlers.audit_sealer import AuditSealer
 from compliance_service.handlers.exclusions import ExclusionWorker
 from compliance_service.handlers.kyc import KycWorker
@@ -44,14 +45,11 @@ SOURCE = f"/langsense/{SERVICE}"
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
-    chain_source = keyring.source_of(settings, AUDIT_KEYS)
-    chain_keys = Keyring.read(chain_source)
-    kyc_source = keyring.source_of(settings, KYC_KEYS)
-    kyc_keys = KycKeys(*kyc_source.read())
+    chain_source, kyc_source = keyring.source_of(settings, AUDIT_KEYS), keyring.source_of(settings, KYC_KEYS)
+    chain_keys, kyc_keys = Keyring.read(chain_source), KycKeys(*kyc_source.read())
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    made = database.create_engine(settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA)
-    engine = audit.signing_with(made, chain_keys)
+    engine = _engine(settings, chain_keys)
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S, trust_env=False)
     publisher = Publisher(options, linger_ms=0)
@@ -69,9 +67,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "audit_sealer": AuditSealer(settings, engine=engine, keyring=chain_keys, metrics=metrics).run,
         "audit_keys": lambda: chain_keys.follow(chain_source, settings.keys_look_every_s),
         "kyc_keys": lambda: keyring.follow(kyc_source, settings.keys_look_every_s, kyc_keys.take),
+        "audit_schedule": _audit_schedule(settings, engine).run,
         **kyc_worker.loops() | exclusion_worker.loops(),
     }
-    audits, known = _audit_routers(settings, engine), _kyc_routers(settings, engine, kyc_keys, kyc_worker, metrics)
     health.alive_while("consumer", progress.problem)
     health.alive_while("tasks", tasks.problem)
     health.ready_when("database", lambda: migrations.check_at_head(engine, SERVICE, tables.SCHEMA))
@@ -97,9 +95,18 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(*audits, *known, *_protection_routers(settings, engine, exclusion_worker)),
+        routers=(
+            *_audit_routers(settings, engine),
+            *_kyc_routers(settings, engine, kyc_keys, kyc_worker, metrics),
+            *_protection_routers(settings, engine, exclusion_worker),
+        ),
         openapi_url=None,
     )
+
+
+def _engine(settings: Settings, keys: Keyring) -> AsyncEngine:
+    engine = database.create_engine(settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA)
+    return audit.signing_with(engine, keys)
 
 
 def _inbox(
@@ -115,11 +122,18 @@ def _inbox(
     )
 
 
+def _audits(settings: Settings, engine: AsyncEngine) -> ComplianceAudits:
+    return ComplianceAudits(engine, settings.thresholds(), settings.pack().initial_tier)
+
+
+def _audit_schedule(settings: Settings, engine: AsyncEngine) -> AuditSchedule:
+    return AuditSchedule(settings, engine=engine, audits=_audits(settings, engine), clock=clock.utc_now)
+
+
 def _audit_routers(settings: Settings, engine: AsyncEngine) -> Sequence[APIRouter]:
-    made = ComplianceAudits(engine, settings.thresholds(), settings.pack().initial_tier)
     return (
         audit_endpoints.log(settings, audit.AuditLog(engine)),
-        audit_endpoints.audits(settings, engine, made, clock.utc_now),
+        audit_endpoints.audits(settings, engine, _audits(settings, engine), clock.utc_now),
     )
 
 

@@ -6,6 +6,7 @@ from zoneinfo import ZoneInfo
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from compliance_service.domain.periods import Every
 from compliance_service.domain.play import Rules
 from compliance_service.domain.watching import Thresholds
 from shared import jurisdictions, money
@@ -65,6 +66,8 @@ class Settings(ServiceSettings, AuditKeySettings, KycSettings):
     # The log is sealed when it has so many new entries, or when the oldest of them is this old.
     audit_checkpoint_every_rows: int = Field(default=500, ge=1, le=10_000)
     audit_checkpoint_every_s: Seconds = 10
+    # JSON: of what compliance audits are made by themselves, once it is over: "week" (ISO), "month".
+    compliance_audits_every: frozenset[Every] = frozenset({"week", "month"})
     # Records of the ledger in one batch at most.
     compliance_batch_records: int = Field(default=500, ge=1, le=1000)
     # JSON: from where a single deposit is large, per currency. Elsewhere none is.

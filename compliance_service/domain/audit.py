@@ -8,6 +8,7 @@ import orjson
 from pydantic import JsonValue
 
 from shared.audit import AuditRow, content
+from shared.contracts.audit import ComplianceAudit
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import LIMIT_KINDS, PLAYER_KINDS
 from shared.signing import ChainKeys
@@ -98,6 +99,17 @@ def of_ledger(events: Iterable[LedgerEvent]) -> Iterator[AuditEntry]:
             after=after | {name: value for name, value in told.items() if value is not None},
             request_id=str(event.command_id),
         )
+
+
+def of_compliance_audit(made: ComplianceAudit, request_id: str | None) -> AuditEntry:
+    """The entry of a compliance audit."""
+    period: dict[str, JsonValue] = {
+        "id": str(made.id),
+        "from": made.start.isoformat(),
+        "to": made.end.isoformat(),
+        "breaches": made.figures.breach_count,
+    }
+    return AuditEntry("COMPLIANCE_AUDIT", None, made.requested_by, None, None, period, request_id)
 
 
 def _changed(facts: Mapping[str, JsonValue]) -> tuple[dict[str, JsonValue], dict[str, JsonValue]]:

@@ -1,20 +1,19 @@
 """HTTP in: the audit log, what others add to it, and compliance audits."""
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Annotated
 from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from compliance_service.domain.audit import AuditEntry
+from compliance_service.domain.audit import AuditEntry, of_compliance_audit
 from compliance_service.repository.audit import AuditLog, Sought, record
 from compliance_service.repository.figures import ComplianceAudits, save_audit
 from compliance_service.settings import Settings
 from shared import database
 from shared.clock import Clock
-from shared.contracts.audit import AskedAudit, AuditEntryView, ComplianceAudit, NewAuditEntries
+from shared.contracts.audit import AskedAudit, AuditEntryView, ComplianceAudit, ComplianceAuditHead, NewAuditEntries
 from shared.contracts.fields import MAX_INT64, Moment
 from shared.errors import NotFound
 from shared.service import internal_only
@@ -68,8 +67,12 @@ def audits(settings: Settings, engine: AsyncEngine, made: ComplianceAudits, cloc
         )
         async with database.transaction(engine) as connection:
             await save_audit(connection, found)
-            await record(connection, _asked_for(asked, found.id))
+            await record(connection, of_compliance_audit(found, asked.request_id))
         return found
+
+    @endpoints.get("/compliance-audits", summary="The compliance audits that were made last, the newest first")
+    async def get_audits(limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = 50) -> Sequence[ComplianceAuditHead]:
+        return await made.latest(limit)
 
     @endpoints.get("/compliance-audits/{audit_id}", summary="A compliance audit, as it was made")
     async def get_audit(audit_id: UUID) -> ComplianceAudit:
@@ -79,12 +82,3 @@ def audits(settings: Settings, engine: AsyncEngine, made: ComplianceAudits, cloc
         return found
 
     return endpoints
-
-
-def _asked_for(asked: AskedAudit, audit_id: UUID) -> AuditEntry:
-    period = {"id": str(audit_id), "from": _text(asked.start), "to": _text(asked.end)}
-    return AuditEntry("COMPLIANCE_AUDIT", None, asked.requested_by, None, None, {**period}, asked.request_id)
-
-
-def _text(moment: datetime) -> str:
-    return moment.isoformat()

@@ -5,14 +5,14 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import DateTime, Row, bindparam, insert, select, text
-from sqlalchemy.dialects.postgresql import INTERVAL
+from sqlalchemy import DateTime, Row, bindparam, select, text
+from sqlalchemy.dialects.postgresql import INTERVAL, insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from compliance_service.domain.watching import Thresholds, Watched
 from compliance_service.tables import compliance_audits, exclusion_rows, limit_changes, watched_deposits
 from shared import database
-from shared.contracts.audit import AmlDeposits, ComplianceAudit, Figures
+from shared.contracts.audit import AmlDeposits, ComplianceAudit, ComplianceAuditHead, Figures
 
 # Findings of one sort in an audit at most; their count is of all.
 MAX_LISTED = 100
@@ -71,6 +71,19 @@ _STRUCTURED = text(
     ) each WHERE deposits >= :count AND at >= :start
     GROUP BY user_id, currency ORDER BY 5, 1, 2 LIMIT {MAX_LISTED}"""  # noqa: S608
 ).bindparams(bindparam("start", type_=DateTime(timezone=True)), bindparam("within", type_=INTERVAL()))
+# By their month alone: the day is encrypted.
+_DOCUMENTS = text(
+    """SELECT to_char(expiry_month, 'YYYY-MM') AS month, count(*) AS players FROM kyc
+    WHERE state = 'verified' AND expiry_month < date_trunc('month', now()) + interval '4 months'
+    GROUP BY 1 ORDER BY 1"""
+)
+_REVIEWS = text(
+    """SELECT age, count(*) AS players FROM (
+        SELECT CASE WHEN waited < interval '1 day' THEN 'under 1 day' WHEN waited < interval '7 days' THEN '1 to 7 days'
+            WHEN waited < interval '30 days' THEN '7 to 30 days' ELSE 'over 30 days' END AS age, waited
+        FROM (SELECT now() - changed_at AS waited FROM kyc WHERE state = 'review') each
+    ) named GROUP BY age ORDER BY min(waited)"""
+)
 _POSITIONS = text("SELECT lane, position FROM inbox ORDER BY lane")
 
 
@@ -109,6 +122,8 @@ class ComplianceAudits:
             waits = (await connection.execute(_WAITS, period)).one()
             large = (await connection.execute(_LARGE, period)).all()
             structured = (await connection.execute(_STRUCTURED, period | structuring)).all()
+            documents = (await connection.execute(_DOCUMENTS)).all()
+            reviews = (await connection.execute(_REVIEWS)).all()
             positions = (await connection.execute(_POSITIONS)).all()
         players = sum(tiers.values())
         return Figures.model_validate(
@@ -125,8 +140,27 @@ class ComplianceAudits:
                 "large_deposits": _deposits(large),
                 "structured_deposits": _deposits(structured),
                 "positions": {str(row.lane): row.position for row in positions},
+                "documents_expiring": {row.month: row.players for row in documents},
+                "reviews_open": {row.age: row.players for row in reviews},
             }
         )
+
+    async def latest(self, limit: int) -> Sequence[ComplianceAuditHead]:
+        """The audits that were made last, the newest first."""
+        query = select(compliance_audits).order_by(compliance_audits.c.requested_at.desc()).limit(limit)
+        async with database.reading(self._engine) as connection:
+            rows = (await connection.execute(query)).all()
+        return [
+            ComplianceAuditHead(
+                id=row.id,
+                start=row.period_from,
+                end=row.period_to,
+                requested_at=row.requested_at,
+                requested_by=row.requested_by,
+                breach_count=row.figures["breach_count"],
+            )
+            for row in rows
+        ]
 
     async def get(self, audit_id: UUID) -> ComplianceAudit | None:
         """A compliance audit, or None where there is none."""
@@ -145,18 +179,18 @@ class ComplianceAudits:
         )
 
 
-async def save_audit(connection: AsyncConnection, made: ComplianceAudit) -> None:
-    """Keep a compliance audit."""
-    await connection.execute(
-        insert(compliance_audits).values(
-            id=made.id,
-            period_from=made.start,
-            period_to=made.end,
-            requested_at=made.requested_at,
-            requested_by=made.requested_by,
-            figures=made.figures.model_dump(mode="json"),
-        )
+async def save_audit(connection: AsyncConnection, made: ComplianceAudit) -> bool:
+    """Keep a compliance audit; False where there is one of its id."""
+    kept = insert(compliance_audits).values(
+        id=made.id,
+        period_from=made.start,
+        period_to=made.end,
+        requested_at=made.requested_at,
+        requested_by=made.requested_by,
+        figures=made.figures.model_dump(mode="json"),
     )
+    unless_there = kept.on_conflict_do_nothing().returning(compliance_audits.c.id)
+    return (await connection.execute(unless_there)).first() is not None
 
 
 def _deposits(rows: Sequence[Row[Any]]) -> AmlDeposits:

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, JsonValue
 
 from gateway.domain.callers import Caller
 from shared import clock
-from shared.contracts.audit import AmlDeposits, AuditEntryView, ComplianceAudit, NewAuditEntry
+from shared.contracts.audit import AmlDeposits, AuditEntryView, ComplianceAudit, ComplianceAuditHead, NewAuditEntry
 from shared.money import to_decimal
 
 _STYLE = (
@@ -44,6 +44,17 @@ def entry(
     return NewAuditEntry(action=action, user_id=user_id, actor=caller.subject, after=after, request_id=request_id)
 
 
+class ComplianceAudits(BaseModel):
+    """Compliance audits, the newest first."""
+
+    compliance_audits: list[ComplianceAuditHead]
+
+
+def audits(found: Sequence[ComplianceAuditHead]) -> dict[str, Any]:
+    """A list of compliance audits."""
+    return ComplianceAudits(compliance_audits=list(found)).model_dump(mode="json")
+
+
 def audit(found: ComplianceAudit) -> dict[str, Any]:
     """A compliance audit, its amounts as decimal strings."""
     view = found.model_dump(mode="json")
@@ -64,6 +75,8 @@ def audit_page(found: ComplianceAudit) -> str:
         _breaches(found),
         f"<h2>Players</h2><p>{figures.verified} of {figures.players} are verified ({_share(found)}).</p>",
         _counts("Players by tier", "Tier", figures.tiers),
+        _counts("Documents of verified players by the month of their last day", "Month", figures.documents_expiring),
+        _counts("Open reviews by their age", "Age", figures.reviews_open),
         "<h2>Exclusions</h2>",
         _counts("In force at the end of the period", "Type", figures.exclusions_in_force),
         "<h2>Limits</h2>",

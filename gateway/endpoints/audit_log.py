@@ -10,7 +10,7 @@ from fastapi.responses import HTMLResponse
 
 from gateway.domain import records as views
 from gateway.domain.callers import Caller, Scope
-from gateway.domain.records import AuditLogPage
+from gateway.domain.records import AuditLogPage, ComplianceAudits
 from gateway.domain.requests import ComplianceAuditRequest, read_compliance_audit
 from gateway.domain.views import cursor_of, position_of
 from gateway.endpoints import API, described, headers
@@ -77,6 +77,17 @@ def audits(door: Door, records: Records, clock: Clock) -> APIRouter:
         )
         found = await records.make_audit(asked)
         return _answer(request, found, HTTPStatus.CREATED, {"Location": f"{API}/compliance-audits/{found.id}"})
+
+    @api.get(
+        "",
+        summary="The compliance audits that were made last: those asked for, and those of each week and month",
+        responses={200: {"model": ComplianceAudits}, **described.problem_answers()},
+    )
+    async def get_compliance_audits(
+        caller: caller_of_request, limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = PAGE_ROWS
+    ) -> Response:
+        caller.require(Scope.AUDIT_COMPLIANCE)
+        return Json(views.audits(await records.audits(limit)))
 
     @api.get(
         "/{audit_id}",

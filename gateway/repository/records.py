@@ -9,10 +9,18 @@ import httpx2
 from pydantic import TypeAdapter
 
 from gateway.repository import decoded, get, post
-from shared.contracts.audit import AskedAudit, AuditEntryView, ComplianceAudit, NewAuditEntries, NewAuditEntry
+from shared.contracts.audit import (
+    AskedAudit,
+    AuditEntryView,
+    ComplianceAudit,
+    ComplianceAuditHead,
+    NewAuditEntries,
+    NewAuditEntry,
+)
 
 _ENTRIES = TypeAdapter(list[AuditEntryView])
 _AUDIT = TypeAdapter(ComplianceAudit)
+_HEADS = TypeAdapter(list[ComplianceAuditHead])
 
 
 class Sought(NamedTuple):
@@ -44,6 +52,10 @@ class Records:
     async def make_audit(self, asked: AskedAudit) -> ComplianceAudit:
         """Audit a period."""
         return decoded(_AUDIT, await post(self._compliance, "/compliance-audits", asked))
+
+    async def audits(self, limit: int) -> Sequence[ComplianceAuditHead]:
+        """The compliance audits that were made last, the newest first."""
+        return decoded(_HEADS, await get(self._compliance, "/compliance-audits", {"limit": str(limit)}))
 
     async def audit(self, audit_id: UUID) -> ComplianceAudit:
         """A compliance audit. Raises NotFound."""

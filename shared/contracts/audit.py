@@ -112,6 +112,18 @@ class Figures(_Part):
     large_deposits: AmlDeposits
     structured_deposits: AmlDeposits
     positions: dict[str, NonNegativeInt]
+    # Verified players' documents by the month of their last day; players under review by how long they have waited.
+    documents_expiring: dict[str, NonNegativeInt] = Field(default_factory=dict)
+    reviews_open: dict[str, NonNegativeInt] = Field(default_factory=dict)
+
+
+class ComplianceAuditHead(Period):
+    """What a list of compliance audits says of each."""
+
+    id: UUID
+    requested_at: Moment
+    requested_by: str
+    breach_count: NonNegativeInt
 
 
 class ComplianceAudit(Period):

@@ -372,6 +372,8 @@ COMPLIANCE_AUDIT: dict[str, Any] = {
         },
         "structured_deposits": {"count": 0, "listed": []},
         "positions": {"0": 7},
+        "documents_expiring": {"2026-12": 1},
+        "reviews_open": {"1 to 7 days": 1},
     },
 }
 
@@ -393,6 +395,8 @@ class FakeCompliance:
             return _found({"entries": []})
         if request.url.path == "/audit-log":
             return _found([_entry(number) for number in (9, 8, 7)][: int(request.url.params["limit"])])
+        if request.url.path == "/compliance-audits" and request.method == "GET":
+            return _found([{**COMPLIANCE_AUDIT, "breach_count": 0}])
         if request.method == "POST":
             return _found({**COMPLIANCE_AUDIT, **orjson.loads(request.content)})
         return _found(COMPLIANCE_AUDIT if request.url.path.endswith(COMPLIANCE_AUDIT["id"]) else None)

@@ -85,6 +85,7 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/transactions/{transaction_id}/dispute/resolution"): ({}, STAFF),
     ("GET", "/api/v1/audit-log"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("POST", "/api/v1/compliance-audits"): ({}, frozenset({Role.COMPLIANCE, Role.ADMIN})),
+    ("GET", "/api/v1/compliance-audits"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/compliance-audits/{audit_id}"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
 }

@@ -50,10 +50,25 @@ async def test_a_compliance_audit_is_made_and_found_again(client: httpx2.AsyncCl
     assert found.json()["figures"]["large_deposits"]["listed"][0]["amount"] == "10000.00"
 
 
+async def test_compliance_audits_are_listed_without_their_figures(client: httpx2.AsyncClient) -> None:
+    response = await client.get("/api/v1/compliance-audits?limit=5", headers=STAFF)
+    (found,) = response.json()["compliance_audits"]
+    assert (found["id"], found["breach_count"], found["from"]) == (PATH.split("/")[-1], 0, "2026-10-01T00:00:00Z")
+    assert "figures" not in found
+
+
 async def test_a_compliance_audit_is_a_page_for_people(client: httpx2.AsyncClient) -> None:
     response = await client.get(PATH, headers={**STAFF, "Accept": "text/html"})
     assert response.headers["content-type"] == "text/html; charset=utf-8"
-    for said in ("2 of 3 are verified (66 %)", "10000.00 USD", "25 h 0 min", "&lt;ann&gt;", "No bet and no deposit"):
+    for said in (
+        "2 of 3 are verified (66 %)",
+        "10000.00 USD",
+        "25 h 0 min",
+        "&lt;ann&gt;",
+        "2026-12",
+        "1 to 7 days",
+        "No bet and no deposit",
+    ):
         assert said in response.text
     assert "<ann>" not in response.text
 
