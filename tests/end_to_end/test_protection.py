@@ -1,6 +1,7 @@
 """KYC on a whole platform; and that what a player shows stands nowhere in clear."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import asyncpg
@@ -113,3 +114,14 @@ async def events(bootstrap: str) -> str:
         return "\n".join(found)
     finally:
         await consumer.stop()
+
+
+def test_the_archive_takes_whole_months_alone_and_the_log_verifies_with_it(
+    ask: Ask, platform: Platform, tmp_path: Path
+) -> None:
+    assert ask("compliance", "POST", f"{USER}/kyc", passport("482913706")).status_code == 201
+    url = platform.environment()["COMPLIANCE_DATABASE_URL"]
+    archived = platform.run("archive-audit-log", "--database-url", url, "--archive", str(tmp_path))
+    assert (archived.returncode, archived.stdout) == (0, "0 months archived, verified and dropped\n"), archived.stderr
+    verified = platform.run("verify", "--audit-archive", str(tmp_path))
+    assert verified.returncode == 0, verified.stdout
