@@ -1,20 +1,20 @@
 """How the audit log and compliance audits read outside: amounts as decimal strings, and as a page for people."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import UTC, datetime
 from html import escape
 from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from gateway.domain.callers import Caller
-from shared import clock
 from shared.contracts.audit import AmlDeposits, AuditEntryView, ComplianceAudit, ComplianceAuditHead, NewAuditEntry
 from shared.money import to_decimal
 
 _STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse;margin:.5rem 0 1.5rem}th,td{border:1px solid #999;padding:.25rem .75rem;"
-    "text-align:left}caption{text-align:left;font-weight:600}.bad{color:#a00;font-weight:600}"
+    "text-align:left}caption{text-align:left;font-weight:600;white-space:nowrap}.bad{color:#a00;font-weight:600}"
 )
 
 
@@ -67,8 +67,8 @@ def audit(found: ComplianceAudit) -> dict[str, Any]:
 def audit_page(found: ComplianceAudit) -> str:
     """A compliance audit as a page that needs nothing else: no script, no other server."""
     figures = found.figures
-    period = f"{clock.to_text(found.start)} to {clock.to_text(found.end)}"
-    made = f"made {clock.to_text(found.requested_at)} for {found.requested_by}, number {found.id}"
+    period = f"{_at(found.start)} to {_at(found.end)}"
+    made = f"made {_at(found.requested_at)} for {found.requested_by}, number {found.id}"
     waits = figures.waits
     parts = (
         f"<h1>Compliance audit</h1><p>{escape(period)}<br>{escape(made)}</p>",
@@ -101,7 +101,7 @@ def _breaches(found: ComplianceAudit) -> str:
         (
             each.user_id,
             each.kind,
-            clock.to_text(each.at),
+            _at(each.at),
             f"lane {each.lane}, position {each.position}",
             each.excluded_at,
         )
@@ -117,7 +117,7 @@ def _deposits(caption: str, found: AmlDeposits) -> str:
             each.user_id,
             each.deposits,
             f"{to_decimal(each.amount, each.currency)} {each.currency}",
-            clock.to_text(each.at),
+            _at(each.at),
         )
         for each in found.listed
     )
@@ -130,6 +130,9 @@ def _counts(caption: str, name: str, counts: Mapping[str, int]) -> str:
 
 def _table(caption: str, names: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     head = "".join(f"<th>{escape(name)}</th>" for name in names)
+    rows = list(rows)
+    if not rows:
+        return f"<p><b>{escape(caption)}</b>: none</p>"
     body = "".join(f"<tr>{''.join(f'<td>{escape(str(cell))}</td>' for cell in row)}</tr>" for row in rows)
     return f"<table><caption>{escape(caption)}</caption><tr>{head}</tr>{body}</table>"
 
@@ -137,6 +140,10 @@ def _table(caption: str, names: Iterable[str], rows: Iterable[Iterable[object]])
 def _share(found: ComplianceAudit) -> str:
     figures = found.figures
     return f"{figures.verified * 100 // figures.players} %" if figures.players else "no player is known"
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
 def _hours(seconds: int | None) -> str:
