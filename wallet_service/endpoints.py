@@ -26,7 +26,7 @@ from wallet_service.domain.limits import Rules
 from wallet_service.domain.needs import Placed, needs
 from wallet_service.domain.reconciling import Cause
 from wallet_service.domain.sealing import prove
-from wallet_service.domain.standings import check_of, limits_of, metrics_of, needs_of
+from wallet_service.domain.standings import check_of, limits_of, metrics_of, needs_of, restrictions_of
 from wallet_service.repository import (
     Audits,
     Integrity,
@@ -178,6 +178,12 @@ def limits(settings: Settings, rules: Rules, reads: Reads, standings: Standings,
     ) -> Response:
         lane = lane_of(user_id, settings.lanes)
         return _json([reading(row) for row in await reads.history(lane, user_id, before, limit, LIMIT_KINDS)])
+
+    @api.get("/users/{user_id}/restrictions", summary="Whether a player is excluded or blocked now, and its tier")
+    async def restrictions(user_id: UserId) -> Response:
+        lane = lane_of(user_id, settings.lanes)
+        loaded = await standings.look(needs_of(lane, user_id, rules))
+        return _model(restrictions_of(lane, user_id, loaded, rules))
 
     @api.get("/users/{user_id}/metrics", summary="What a player did in its last days")
     async def metrics(user_id: UserId, days: Annotated[int, Query(ge=1, le=MAX_DAYS)] = 7) -> Response:

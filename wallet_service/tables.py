@@ -170,8 +170,15 @@ player_restrictions = Table(
     Column("lane", SmallInteger, nullable=False),
     Column("exclusion", Text),
     Column("tier", Text),
+    Column("blocked_since", DateTime(timezone=True)),
+    Column("blocked_until", DateTime(timezone=True), comment="null: until it is lifted"),
+    Column("block_reason", Text),
     PrimaryKeyConstraint("lane", "user_id", name="player_restrictions_pkey"),
     CheckConstraint("exclusion IS NOT NULL OR excluded_until IS NULL", name="player_restrictions_until_check"),
+    CheckConstraint(
+        "(blocked_since IS NULL) = (block_reason IS NULL) AND (blocked_since IS NOT NULL OR blocked_until IS NULL)",
+        name="player_restrictions_block_check",
+    ),
 )
 
 holds = Table(

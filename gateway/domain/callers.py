@@ -6,7 +6,7 @@ from enum import StrEnum
 from uuid import UUID, uuid4, uuid5
 
 from shared.contracts.fields import MAX_INT64, MAX_TEXT
-from shared.contracts.kinds import DISPUTE_KINDS, GAME_KINDS, OVERRIDE_KINDS, REQUEST_KINDS, Kind
+from shared.contracts.kinds import BLOCK_KINDS, DISPUTE_KINDS, GAME_KINDS, OVERRIDE_KINDS, REQUEST_KINDS, Kind
 from shared.errors import Forbidden, Unauthenticated
 from shared.tokens import Claims, Role
 
@@ -24,6 +24,7 @@ class Scope(StrEnum):
     READ_WALLET = "wallet:read"
     READ_OWN_WALLET = "wallet:read:own"
     READ_FRAUD = "fraud:read"
+    BLOCK_FRAUD = "fraud:block"
     READ_REPORTS = "reports:read"
     AUDIT_BALANCES = "balances:audit"
     READ_INTEGRITY = "integrity:read"
@@ -81,7 +82,7 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     Role.SUPPORT: _STAFF
     | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.REQUEST_LIMITS, Scope.CHECK_LIMITS}
     | {Scope.EXCLUDE, Scope.SET_PLAY},
-    Role.RISK: _STAFF | _GUARDS | {Scope.READ_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
+    Role.RISK: _STAFF | _GUARDS | {Scope.READ_FRAUD, Scope.BLOCK_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
     Role.COMPLIANCE: _STAFF
     | _AUDITORS
     | _KYC
@@ -110,6 +111,7 @@ _POSTED_WITH: Mapping[str, Scope] = {
     **dict.fromkeys(GAME_KINDS, Scope.WRITE_GAME),
     **dict.fromkeys(OVERRIDE_KINDS, Scope.WRITE_LIMITS),
     **dict.fromkeys(REQUEST_KINDS, Scope.REQUEST_LIMITS),
+    **dict.fromkeys(BLOCK_KINDS, Scope.BLOCK_FRAUD),
     **dict.fromkeys(DISPUTE_KINDS, Scope.DISPUTE),
     Kind.REVERSAL: Scope.CORRECT,
     Kind.PAYOUT_RELEASE: Scope.CORRECT,

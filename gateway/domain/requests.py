@@ -195,6 +195,19 @@ class DisputeRequest(_Body):
     reason: Text
 
 
+class BlockRequest(_Body):
+    """Why a player is blocked for fraud. Without `until`, until the block is lifted."""
+
+    reason: Text
+    until: Moment | None = None
+
+
+class BlockRemoval(_Body):
+    """Why a block is lifted."""
+
+    reason: Text
+
+
 def read_transaction(body: bytes) -> TransactionRequest:
     """A transaction from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
     return read_body(TransactionRequest, body)
@@ -257,6 +270,16 @@ def read_correction(body: bytes) -> CorrectionRequest:
 def read_dispute(body: bytes) -> DisputeRequest:
     """A dispute, or its end. Raises as `read_override`."""
     return read_body(DisputeRequest, body)
+
+
+def read_block(body: bytes) -> BlockRequest:
+    """A block for fraud. Raises as `read_override`."""
+    return read_body(BlockRequest, body)
+
+
+def read_block_removal(body: bytes) -> BlockRemoval:
+    """A block's end. Raises as `read_override`."""
+    return read_body(BlockRemoval, body)
 
 
 def read_kyc(body: bytes) -> KycSubmission:

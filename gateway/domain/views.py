@@ -14,6 +14,7 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from gateway.domain.blocks import BlockChange
 from gateway.domain.limits import LimitChange
 from shared import clock
 from shared.contracts.commands import Command
@@ -152,6 +153,7 @@ class Problem(BaseModel):
     transaction: TransactionView | None = Field(default=None, description="Of a refused transaction.")
     wallet: WalletView | None = Field(default=None, description="Of a refused transaction.")
     limit_change: LimitChange | None = Field(default=None, description="Of a refused change of a limit.")
+    block_change: BlockChange | None = Field(default=None, description="Of a refused change of a block.")
 
 
 def transaction(event: LedgerEvent, marked: Dispute | None = None) -> dict[str, Any]:

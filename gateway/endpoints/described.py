@@ -9,6 +9,8 @@ from pydantic.json_schema import models_json_schema
 
 from gateway.domain.requests import (
     BatchRequest,
+    BlockRemoval,
+    BlockRequest,
     ComplianceAuditRequest,
     CorrectionRequest,
     DisputeRequest,
@@ -34,6 +36,8 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     RaiseConfirmation,
     CorrectionRequest,
     DisputeRequest,
+    BlockRequest,
+    BlockRemoval,
     ReconciliationRequest,
     ComplianceAuditRequest,
     KycSubmission,

@@ -44,11 +44,13 @@ class Command(BaseModel):
     id, and a reversal that one's `provider` too. A limit's command names the limit, and its amount is the limit's
     value: minor units, or seconds where its name ends in SECONDS.
 
-    An exclusion names its type, and a tier its name; `currency` is XXX for what is about the player as a whole.
+    An exclusion names its type, a tier its name, and a block for fraud may name the flag that it comes from;
+    `currency` is XXX for what is about the player as a whole.
 
     `provider` names the clearing account. `reason` and `actor` say why and by whom staff does something. A command
     decided after `expires_at` is refused. `until` is when what the command begins is over by itself: what is left of
-    a hold is released then (without it, after the wallet's own time), and an exclusion ends, where it is not permanent.
+    a hold is released then (without it, after the wallet's own time), an exclusion ends, where it is not permanent,
+    and so does a block; without it, a block stands until it is lifted.
     """
 
     model_config = ConfigDict(strict=True, frozen=True, extra="ignore", title="Command")

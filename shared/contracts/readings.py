@@ -9,6 +9,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, JsonValue, NonNegativeInt
 
 from shared.contracts.events import LedgerEvent
+from shared.contracts.exclusions import ExclusionType
 from shared.contracts.fields import Currency, CurrencyOrNone, Moment
 from shared.contracts.kinds import Account, Reason, Status
 from shared.contracts.limits import LimitName
@@ -95,6 +96,29 @@ class HeldPayout(_Reading):
 
     held_minor: NonNegativeInt
     transaction: ReadTransaction
+
+
+class BlockReading(_Reading):
+    """Why a player is blocked for fraud, and from when to when. `until` is null where it stands until it is lifted."""
+
+    since: Moment
+    until: Moment | None
+    reason: str
+
+
+class RestrictionsReading(_Reading):
+    """What a player may not do now. What has ended is not here.
+
+    `excluded_until` is null without an exclusion, and with one that is permanent. `tier` is the initial one for a
+    player that was given none.
+    """
+
+    user_id: int
+    exclusion: ExclusionType | None
+    excluded_until: Moment | None
+    tier: str
+    blocked: bool
+    block: BlockReading | None
 
 
 class Counts(_Reading):

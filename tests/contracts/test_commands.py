@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from shared.contracts.commands import MAX_COMMAND_BYTES, Command, decode, encode
 from shared.contracts.kinds import (
+    BLOCK_KINDS,
     LIMIT_KINDS,
     MOVES_NOTHING,
     NEEDS_ORIGINAL,
@@ -42,7 +43,7 @@ BET: dict[str, Any] = {
 ABOUT = {
     **dict.fromkeys(NEEDS_ORIGINAL, BET["command_id"]),
     **dict.fromkeys(LIMIT_KINDS, "DAILY_LOSS_LIMIT"),
-    **dict.fromkeys(PLAYER_KINDS, "TEMPORARY"),
+    **dict.fromkeys(PLAYER_KINDS - BLOCK_KINDS, "TEMPORARY"),
     Kind.KYC_TIER: "VERIFIED",
 }
 

@@ -34,6 +34,7 @@ STAFF = frozenset({Role.SUPPORT, Role.RISK, Role.COMPLIANCE, Role.FINANCE, Role.
 WRITERS = frozenset({Role.GAME_SERVER, Role.FINANCE, Role.ADMIN})
 LIMITERS = frozenset({Role.RISK, Role.COMPLIANCE, Role.ADMIN})
 HELPERS = frozenset({Role.SUPPORT, Role.COMPLIANCE, Role.ADMIN})
+BLOCKERS = frozenset({Role.RISK, Role.ADMIN})
 CASHIERS = frozenset({Role.FINANCE, Role.ADMIN})
 
 # Method, path, body, and who is let in. The path names a foreign player, so that the role alone opens it.
@@ -61,6 +62,8 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/users/{user_id}/limit-requests"): ({}, HELPERS),
     ("POST", "/api/v1/users/{user_id}/limit-requests/{name}/confirmation"): ({}, HELPERS),
     ("DELETE", "/api/v1/users/{user_id}/limit-requests/{name}"): (None, HELPERS),
+    ("POST", "/api/v1/users/{user_id}/fraud-block"): ({}, BLOCKERS),
+    ("DELETE", "/api/v1/users/{user_id}/fraud-block"): ({}, BLOCKERS),
     ("GET", "/api/v1/users/{user_id}/kyc"): (None, STAFF),
     ("POST", "/api/v1/users/{user_id}/kyc"): ({}, OFFICERS),
     ("POST", "/api/v1/users/{user_id}/kyc/decision"): ({}, OFFICERS),

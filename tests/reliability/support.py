@@ -26,12 +26,12 @@ from shared import clock
 from shared.broker import BrokerOptions
 from shared.contracts import topics
 from shared.contracts.commands import Command, encode
-from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, Kind
+from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, PLAYER_KINDS, Kind
 from shared.keyring import Keyring
 from shared.lanes import key_of
 from tests.support import LANES, TOKEN, Database, eventually
 from tests.wallet_service.client import Client, events
-from tests.wallet_service.support import ABOUT_PLAYERS, CHAIN_KEYS, CHECKPOINT_KEYS, FAR_LIMITS_ENVIRONMENT, command
+from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, FAR_LIMITS_ENVIRONMENT, command
 from wallet_service.handlers import GROUP
 from wallet_service.repository import Reads
 
@@ -212,10 +212,10 @@ class Players:
         elif kind in LIMIT_KINDS:
             # Far from what is played for, so that play goes on.
             fields, amount = {}, amount * 1_000_000
-        elif kind is Kind.EXCLUSION:
+        elif kind in (Kind.EXCLUSION, Kind.FRAUD_BLOCK):
             # For a moment, so that play goes on.
             fields = {"until": clock.utc_now() + timedelta(seconds=1)}
-        elif kind in ABOUT_PLAYERS:
+        elif kind in PLAYER_KINDS:
             fields = {}
         made = command(kind, amount, user, command_id=uuid4(), **fields)
         self.sent[made.command_id] = made

@@ -1,4 +1,4 @@
-"""After an exclusion is acknowledged no bet and no deposit is accepted, on any instance, whatever moves meanwhile."""
+"""After an exclusion or a block is acknowledged no bet and no deposit is accepted, on any instance, whatever moves."""
 
 import asyncio
 import random
@@ -19,25 +19,27 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300
 ROUNDS, PLAYERS = 50, 20
 GUEST_DIES, GUEST_RETURNS = 15, 30
 LONGEST_PAUSE_S = 0.02
+REASONS = {Kind.EXCLUSION: Reason.SELF_EXCLUDED, Kind.FRAUD_BLOCK: Reason.FRAUD_BLOCKED}
+BLOCK_ROUNDS = 8
 # Whose bet or deposit the wallet accepted behind the exclusion, whatever the client heard.
 ACCEPTED_AFTER = """
     SELECT t.user_id, t.position FROM wallet.transactions e JOIN wallet.transactions t
         ON t.lane = e.lane AND t.user_id = e.user_id AND t.position > e.position
-    WHERE e.kind = 'EXCLUSION' AND t.kind IN ('GAME_BET', 'DEPOSIT') AND t.status = 'posted'"""
+    WHERE e.kind IN ('EXCLUSION', 'FRAUD_BLOCK') AND t.kind IN ('GAME_BET', 'DEPOSIT') AND t.status = 'posted'"""
 
 
 def bet(user_id: int, number: int) -> Command:
     return command(Kind.GAME_BET, 100, user_id, reference_id=f"g-{user_id}-{number}")
 
 
-async def exclude_and_try(client: Client, users: range, draw: random.Random) -> int:
-    """Exclude players in the middle of their bets, and try to play on as soon as each is told; returns the tries."""
+async def restrict_and_try(client: Client, kind: Kind, users: range, draw: random.Random) -> int:
+    """Restrict players in the middle of their bets, and try to play on as soon as each is told; returns the tries."""
     await client.ask(*(command(Kind.DEPOSIT, 10_000, user_id) for user_id in users))
-    exclusions = [command(Kind.EXCLUSION, user_id=user_id) for user_id in users]
+    restricting = [command(kind, user_id=user_id) for user_id in users]
     await client.send(*(bet(user_id, 1) for user_id in users), asking=False)
     await asyncio.sleep(draw.random() * LONGEST_PAUSE_S)
-    await asyncio.gather(client.send(*exclusions), client.send(*(bet(each, 2) for each in users), asking=False))
-    told = {each.command_id: each.user_id for each in exclusions}
+    await asyncio.gather(client.send(*restricting), client.send(*(bet(each, 2) for each in users), asking=False))
+    told = {each.command_id: each.user_id for each in restricting}
     tried = 0
     for _ in range(2 * len(users)):
         (reply,) = await client.replies(1)
@@ -48,7 +50,7 @@ async def exclude_and_try(client: Client, users: range, draw: random.Random) -> 
             again = command(Kind.DEPOSIT, 100, user_id) if draw.random() < 0.3 else bet(user_id, 3)
             await client.send(again)
         else:
-            assert (reply.transaction.status, reply.transaction.reason) == (Status.REFUSED, Reason.SELF_EXCLUDED)
+            assert (reply.transaction.status, reply.transaction.reason) == (Status.REFUSED, REASONS[kind])
             tried += 1
     return tried
 
@@ -69,6 +71,25 @@ async def test_a_thousand_tries_to_play_on_after_an_exclusion_are_refused(
             if number == GUEST_RETURNS:
                 guest.start()
             first = 1 + number * PLAYERS
-            tried += await exclude_and_try(client, range(first, first + PLAYERS), draw)
+            tried += await restrict_and_try(client, Kind.EXCLUSION, range(first, first + PLAYERS), draw)
     assert tried == ROUNDS * PLAYERS
+    assert await as_administrator(database, ACCEPTED_AFTER) == []
+
+
+async def test_tries_to_play_on_after_a_block_for_fraud_are_refused(
+    kafka: BrokerOptions, database: Database, service: Callable[..., Service]
+) -> None:
+    steady, guest = service(), service()
+    draw, tried = random.Random(5), 0
+    for each in (steady, guest):
+        each.start()
+    for each in (steady, guest):
+        await each.until_ready()
+    async with Client(kafka) as client:
+        for number in range(BLOCK_ROUNDS):
+            if number == BLOCK_ROUNDS // 2:
+                guest.kill()
+            first = 1 + number * PLAYERS
+            tried += await restrict_and_try(client, Kind.FRAUD_BLOCK, range(first, first + PLAYERS), draw)
+    assert tried == BLOCK_ROUNDS * PLAYERS
     assert await as_administrator(database, ACCEPTED_AFTER) == []

@@ -23,7 +23,7 @@ REVERSES = {
     **dict.fromkeys(("DEPOSIT", "ADJUSTMENT_CREDIT"), -1),
     **dict.fromkeys(("WITHDRAWAL", "WITHDRAWAL_CAPTURE", "CHARGEBACK", "REFUND", "ADJUSTMENT_DEBIT"), 1),
 }
-ABOUT_PLAYERS = ("EXCLUSION", "EXCLUSION_END", "KYC_TIER")
+ABOUT_PLAYERS = ("EXCLUSION", "EXCLUSION_END", "KYC_TIER", "FRAUD_BLOCK", "FRAUD_UNBLOCK")
 FOR_EVER = datetime.max.replace(tzinfo=UTC)
 DISPUTES = ("DISPUTE", "DISPUTE_RESOLUTION")
 
@@ -126,6 +126,8 @@ class Wallet:
     decided: dict[str, Done] = field(default_factory=dict)
     # the last moment of an exclusion: None is none, the end of time is for ever
     excluded: datetime | None = None
+    # the same, of a block for fraud
+    blocked: datetime | None = None
     tier: str | None = None
 
     def apply(self, command: dict[str, Any], now: datetime) -> Outcome:
@@ -177,6 +179,8 @@ class Wallet:
                 return self._end_hold(kind, command, currency, amount)
             case "REVERSAL":
                 return self._reverse(command, currency, amount)
+        if kind == "WITHDRAWAL" and self._is_blocked(now):
+            return "FRAUD_BLOCKED", amount
         if kind == "WITHDRAWAL" and not self._tier()[0]:
             return "KYC_REQUIRED", amount
         if kind == "WITHDRAWAL" and self._cools_down(currency, now):
@@ -185,7 +189,21 @@ class Wallet:
             return "INSUFFICIENT_FUNDS", amount
         return self._move(currency, amount if kind == "ADJUSTMENT_CREDIT" else -amount, 0, amount)
 
+    def _is_blocked(self, now: datetime) -> bool:
+        return self.blocked is not None and now < self.blocked
+
+    def _block(self, until: datetime, now: datetime) -> str | None:
+        if until <= now or (self._is_blocked(now) and self.blocked is not None and until < self.blocked):
+            return "BLOCK_SHORTENED"
+        self.blocked = until
+        return None
+
     def _restrict(self, kind: str, command: dict[str, Any], now: datetime) -> str | None:
+        if kind == "FRAUD_BLOCK":
+            return self._block(command.get("until") or FOR_EVER, now)
+        if kind == "FRAUD_UNBLOCK":
+            was, self.blocked = self._is_blocked(now), None
+            return None if was else "NOT_BLOCKED"
         if kind == "KYC_TIER":
             if command["reference_id"] not in self.house.tiers:
                 return "TIER_UNKNOWN"
@@ -252,6 +270,8 @@ class Wallet:
     def _deposit(self, currency: str, amount: int, now: datetime) -> Ruling:
         if self.excluded is not None and now < self.excluded:
             return "SELF_EXCLUDED", amount
+        if self._is_blocked(now):
+            return "FRAUD_BLOCKED", amount
         if (refusal := self._past_limit("deposit", currency, amount, now)) is not None:
             return refusal
         most = self._tier()[1].get(currency)
@@ -269,6 +289,8 @@ class Wallet:
             return "ROUND_CANCELLED", amount
         if self.excluded is not None and now < self.excluded:
             return "SELF_EXCLUDED", amount
+        if self._is_blocked(now):
+            return "FRAUD_BLOCKED", amount
         largest = self._limit("MAX_BET_AMOUNT", currency)
         if largest is not None and amount > largest:
             return "MAX_BET_EXCEEDED", amount
@@ -339,6 +361,8 @@ class Wallet:
     def _hold(self, command: dict[str, Any], currency: str, amount: int, now: datetime) -> Ruling:
         if command["reference_id"] in self.holds:
             return "HOLD_EXISTS", amount
+        if self._is_blocked(now):
+            return "FRAUD_BLOCKED", amount
         if not self._tier()[0]:
             return "KYC_REQUIRED", amount
         if self._cools_down(currency, now):

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from shared import money
 from shared.contracts.commands import Command
 from shared.contracts.kinds import (
+    BLOCK_KINDS,
     LIMIT_KINDS,
     NEEDS_ORIGINAL,
     NEEDS_PROVIDER,
@@ -212,12 +213,15 @@ def _about_the_player(draft: Draft, command_id: UUID, at: datetime) -> Command:
     fields: dict[str, Any] = {"command_id": command_id, "user_id": draft.user_id}
     if draft.kind is Kind.KYC_TIER:
         fields["reference_id"] = (*TIERS, "NONE")[choice % 4]
-    else:
+    elif draft.kind not in BLOCK_KINDS:
         # Most of them short, so that what comes after is not all refused.
         fields["reference_id"] = "PERMANENT" if choice == 5 and draft.round_id == "r2" else "TEMPORARY"
     if draft.kind is Kind.EXCLUSION:
         until = at + timedelta(hours=(1, 1, 2, 24, 24 * 20, -1)[choice])
         fields["until"] = None if fields["reference_id"] == "PERMANENT" else until
+    if draft.kind is Kind.FRAUD_BLOCK:
+        open_ended = choice == 5 and draft.round_id == "r2"
+        fields["until"] = None if open_ended else at + timedelta(hours=(1, 1, 2, 24, 24 * 20, -1)[choice])
     if draft.late_s is not None:
         fields["expires_at"] = at + timedelta(seconds=draft.late_s)
     return command(draft.kind, **fields)

@@ -72,8 +72,10 @@ _REFERENCE = {
     Kind.PAYOUT_RELEASE,
 }
 ABOUT_PLAYERS = {Kind.EXCLUSION: "TEMPORARY", Kind.EXCLUSION_END: "TEMPORARY", Kind.KYC_TIER: "VERIFIED"}
+BLOCKS = {Kind.FRAUD_BLOCK, Kind.FRAUD_UNBLOCK}
 _REASON = {
     *ABOUT_PLAYERS,
+    *BLOCKS,
     *(Kind.ADJUSTMENT_CREDIT, Kind.ADJUSTMENT_DEBIT, Kind.PAYOUT_RELEASE),
     *(Kind.LIMIT_OVERRIDE, Kind.LIMIT_OVERRIDE_REMOVAL),
     *_OTHER,
@@ -96,6 +98,8 @@ def command(kind: Kind, amount_minor: int = 1000, user_id: int = 42, **fields: A
     if kind in ABOUT_PLAYERS:
         given |= {"currency": "XXX", "reference_id": ABOUT_PLAYERS[kind]}
         amount_minor = 0
+    if kind in BLOCKS:
+        given["currency"], amount_minor = "XXX", 0
     if kind is Kind.EXCLUSION:
         given["until"] = NOW + timedelta(days=1)
     if kind in _REASON:

@@ -25,7 +25,7 @@ from shared.contracts.kinds import (
     Kind,
     Status,
 )
-from shared.contracts.readings import Check, HeldPayout, LimitReading, PlayerMetrics
+from shared.contracts.readings import BlockReading, Check, HeldPayout, LimitReading, PlayerMetrics, RestrictionsReading
 from shared.lanes import lane_of
 from shared.signing import ChainKeys
 from tests.support import LANES, Database, as_administrator
@@ -308,6 +308,24 @@ def anything(earlier: list[UUID]) -> st.SearchStrategy[Command]:
         return command(kind, amount_minor, draw(st.sampled_from([7, 42])), **fields)
 
     return drawn()
+
+
+class TestRestrictions:
+    async def test_what_is_in_force_is_said_and_a_check_honours_it(
+        self, http: httpx2.AsyncClient, engine: AsyncEngine
+    ) -> None:
+        nothing = (await http.get("/users/42/restrictions")).json()
+        assert (nothing["exclusion"], nothing["blocked"], nothing["block"]) == (None, False, None)
+        (row,) = await decided(engine, command(Kind.FRAUD_BLOCK))
+
+        found = RestrictionsReading.model_validate((await http.get("/users/42/restrictions")).json())
+        checked = await http.post("/limit-checks", content=command(Kind.DEPOSIT).model_dump_json())
+
+        assert found.blocked
+        assert found.block == BlockReading(since=row.content.created_at, until=None, reason="goodwill")
+        assert checked.json()["reason"] == "FRAUD_BLOCKED"
+        await decided(engine, command(Kind.FRAUD_UNBLOCK))
+        assert (await http.get("/users/42/restrictions")).json() == nothing
 
 
 class TestHeldPayouts:

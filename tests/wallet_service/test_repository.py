@@ -40,7 +40,7 @@ from wallet_service.domain.needs import (
     Placed,
     needs,
 )
-from wallet_service.domain.restrictions import Restrictions
+from wallet_service.domain.restrictions import Block, Restrictions
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository import Offsets, Reads
 from wallet_service.settings import LimitSettings
@@ -248,7 +248,7 @@ def _a_change_of_everything() -> Changes:
         house_minor={HouseKey(0, "clearing:stripe", "USD"): -1000},
         held_minor={HeldKey(0, 42, "USD", "a", "r"): 7},
         limits={LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD"): PlayerLimit(own=100)},
-        restrictions={(0, 42): Restrictions(tier="VERIFIED")},
+        restrictions={(0, 42): Restrictions(tier="VERIFIED", block=Block(NOW, None, "seen"))},
         openings={account: Opening(NOW, Totals())},
         disputes=[DisputeChange(row.row.content.command_id, DisputeState.OPEN, row.row)],
     )
@@ -277,6 +277,9 @@ def _spoiled(part: str) -> Changes:
             return replace(good, limits={key: PlayerLimit(pending=100)})
         case "restrictions":
             return replace(good, restrictions={(0, 42): Restrictions(excluded_until=NOW)})
+        case "blocks":
+            spoiled = Block(NOW, None, None)  # type: ignore[arg-type]
+            return replace(good, restrictions={(0, 42): Restrictions(block=spoiled)})
         case "openings":
             key = AccountKey(0, 42, "USD")
             return replace(good, openings={key: Opening(None, Totals())})  # type: ignore[arg-type]
@@ -300,7 +303,7 @@ async def test_a_save_of_everything_is_kept(engine: AsyncEngine, database: Datab
 async def test_a_save_that_fails_anywhere_leaves_nothing_behind(engine: AsyncEngine, database: Database) -> None:
     for part in (
         *("rows", "accounts", "house accounts", "holds", "cancellations", "lanes"),
-        *("held payouts", "limits", "restrictions", "openings", "disputes"),
+        *("held payouts", "limits", "restrictions", "blocks", "openings", "disputes"),
     ):
         with pytest.raises(IntegrityError) as caught:
             await _save(engine, _spoiled(part))

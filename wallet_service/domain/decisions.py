@@ -81,6 +81,16 @@ def _excluded(command: Command, concerned: Concerned, now: datetime) -> Decision
     return refused(command, concerned, Reason.SELF_EXCLUDED, **({"until": clock.to_text(until)} if until else {}))
 
 
+def _blocked(command: Command, concerned: Concerned, now: datetime) -> Decision | None:
+    block = concerned.restrictions.block
+    if block is None or not block.in_force(now):
+        return None
+    # The reason of a block is for staff, and not told to whoever plays.
+    return refused(
+        command, concerned, Reason.FRAUD_BLOCKED, **({"until": clock.to_text(block.until)} if block.until else {})
+    )
+
+
 def _not_verified(command: Command, concerned: Concerned) -> Decision | None:
     """What the player's tier does not allow: a withdrawal, or more deposits in all."""
     tier = concerned.restrictions.tier_of(concerned.rules.tiers)
@@ -105,6 +115,7 @@ def _funded(command: Command, concerned: Concerned, now: datetime) -> Decision:
 def _deposit(command: Command, concerned: Concerned, now: datetime) -> Decision:
     refusal = (
         _excluded(command, concerned, now)
+        or _blocked(command, concerned, now)
         or _past_a_limit(command, concerned, Measure.DEPOSITS)
         or _not_verified(command, concerned)
     )
@@ -112,15 +123,23 @@ def _deposit(command: Command, concerned: Concerned, now: datetime) -> Decision:
 
 
 def _withdrawal(command: Command, concerned: Concerned, now: datetime) -> Decision:
-    refusal = _not_verified(command, concerned) or _in_cooldown(command, concerned, now)
-    return refusal or _funded(command, concerned, now)
+    return _may_not_withdraw(command, concerned, now) or posted(command, concerned, now)
+
+
+def _may_not_withdraw(command: Command, concerned: Concerned, now: datetime) -> Decision | None:
+    return (
+        _blocked(command, concerned, now)
+        or _not_verified(command, concerned)
+        or _in_cooldown(command, concerned, now)
+        or _lacks_funds(command, concerned)
+    )
 
 
 def _bet(command: Command, concerned: Concerned, now: datetime) -> Decision:
     movement = concerned.movement
     if movement.cancelled:
         return refused(command, concerned, Reason.ROUND_CANCELLED)
-    if (refusal := _excluded(command, concerned, now)) is not None:
+    if (refusal := _excluded(command, concerned, now) or _blocked(command, concerned, now)) is not None:
         return refusal
     largest = concerned.standing.limit(LimitName.MAX_BET_AMOUNT)
     if largest is not None and command.amount_minor > largest:
@@ -205,9 +224,7 @@ def _release_payout(command: Command, concerned: Concerned, now: datetime) -> De
 def _hold(command: Command, concerned: Concerned, now: datetime) -> Decision:
     if (refusal := _HOLD_REFUSALS[Kind.WITHDRAWAL_HOLD, _state(concerned.hold)]) is not None:
         return refused(command, concerned, refusal)
-    if (decision := _not_verified(command, concerned) or _in_cooldown(command, concerned, now)) is not None:
-        return decision
-    if (decision := _lacks_funds(command, concerned)) is not None:
+    if (decision := _may_not_withdraw(command, concerned, now)) is not None:
         return decision
     until = command.until or now + concerned.rules.hold_for
     hold = Hold(command.currency, command.amount_minor, until)
@@ -270,4 +287,6 @@ _DECIDE: dict[Kind, Decide] = {
     Kind.EXCLUSION: restricting.exclude,
     Kind.EXCLUSION_END: restricting.end_exclusion,
     Kind.KYC_TIER: restricting.assign_tier,
+    Kind.FRAUD_BLOCK: restricting.block,
+    Kind.FRAUD_UNBLOCK: restricting.unblock,
 }

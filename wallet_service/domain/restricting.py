@@ -1,4 +1,4 @@
-"""Changes of what a player may do: an exclusion begins, is extended or ends; a tier is given."""
+"""Changes of what a player may do: an exclusion or a block begins, is extended or ends; a tier is given."""
 
 from datetime import datetime
 
@@ -6,7 +6,7 @@ from shared import clock
 from shared.contracts.commands import Command
 from shared.contracts.exclusions import ExclusionType
 from shared.contracts.kinds import Reason
-from wallet_service.domain.restrictions import Restrictions
+from wallet_service.domain.restrictions import Block, Restrictions
 from wallet_service.domain.state import Concerned, Decision, Facts, noted, refused
 
 
@@ -14,7 +14,7 @@ def exclude(command: Command, concerned: Concerned, now: datetime) -> Decision:
     """Begin an exclusion, or extend the one in force. It is never shortened."""
     before = concerned.restrictions
     after = before._replace(exclusion=ExclusionType(command.reference_id or ""), excluded_until=command.until)
-    if not after.excluded(now) or (before.excluded(now) and _ends_before(after, before)):
+    if not after.excluded(now) or (before.excluded(now) and _sooner(after.excluded_until, before.excluded_until)):
         return refused(command, concerned, Reason.EXCLUSION_SHORTENED, **_until("excluded_until", before))
     return noted(command, concerned, **_until("before", before), **_until("until", after))._replace(restrictions=after)
 
@@ -39,13 +39,41 @@ def assign_tier(command: Command, concerned: Concerned, now: datetime) -> Decisi
     return noted(command, concerned, **facts)._replace(restrictions=before._replace(tier=command.reference_id))
 
 
-def _ends_before(one: Restrictions, other: Restrictions) -> bool:
-    if one.excluded_until is None:
+def block(command: Command, concerned: Concerned, now: datetime) -> Decision:
+    """Block the player for fraud, or extend the block in force: to a later end, or until it is lifted."""
+    restrictions, stated = concerned.restrictions, command.reason
+    assert stated is not None
+    before = restrictions.block if restrictions.blocked(now) else None
+    after = Block(before.since if before else now, command.until, stated)
+    if not after.in_force(now) or (before and _sooner(after.until, before.until)):
+        return refused(command, concerned, Reason.BLOCK_SHORTENED, **_block_until("blocked_until", before))
+    facts = _block_until("before", before) | _block_until("until", after)
+    return noted(command, concerned, **facts)._replace(restrictions=restrictions._replace(block=after))
+
+
+def unblock(command: Command, concerned: Concerned, now: datetime) -> Decision:
+    """Lift the block in force."""
+    restrictions = concerned.restrictions
+    if not restrictions.blocked(now):
+        return refused(command, concerned, Reason.NOT_BLOCKED)
+    after = restrictions._replace(block=None)
+    return noted(command, concerned, **_block_until("before", restrictions.block))._replace(restrictions=after)
+
+
+def _sooner(one: datetime | None, other: datetime | None) -> bool:
+    """Whether one end comes before the other. None is no end."""
+    if one is None:
         return False
-    return other.excluded_until is None or one.excluded_until < other.excluded_until
+    return other is None or one < other
 
 
 def _until(name: str, restrictions: Restrictions) -> Facts:
     if restrictions.exclusion is None:
         return {}
     return {name: clock.to_text(restrictions.excluded_until) if restrictions.excluded_until else "for ever"}
+
+
+def _block_until(name: str, block: Block | None) -> Facts:
+    if block is None:
+        return {}
+    return {name: clock.to_text(block.until) if block.until else "further notice"}

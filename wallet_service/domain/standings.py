@@ -7,6 +7,7 @@ from typing import NamedTuple
 from shared.contracts.kinds import Kind
 from shared.contracts.limits import IN_SECONDS, LimitName
 from shared.contracts.readings import (
+    BlockReading,
     Check,
     Counts,
     CurrencyMetrics,
@@ -14,10 +15,12 @@ from shared.contracts.readings import (
     LimitUse,
     PendingRaise,
     PlayerMetrics,
+    RestrictionsReading,
     WindowUse,
 )
 from wallet_service.domain.limits import NO_PLAYER_LIMIT, WINDOWED, PlayerLimit, Rules, Standing
 from wallet_service.domain.needs import AccountKey, LimitKey, Loaded, Needs, needs
+from wallet_service.domain.restrictions import UNRESTRICTED
 from wallet_service.domain.state import Decision, PlayerAccount
 
 _WINDOWED = {limit.name: limit for limit in WINDOWED}
@@ -82,6 +85,20 @@ def _withdrawals_from(name: LimitName, effective: int | None, key: AccountKey, l
         return None
     ends_at = deposited_at + timedelta(seconds=effective)
     return ends_at if ends_at > loaded.now else None
+
+
+def restrictions_of(lane: int, user_id: int, loaded: Loaded, rules: Rules) -> RestrictionsReading:
+    """What is in force for a player now."""
+    found, now = loaded.restrictions.get((lane, user_id), UNRESTRICTED), loaded.now
+    excluded, block = found.excluded(now), found.block if found.blocked(now) else None
+    return RestrictionsReading(
+        user_id=user_id,
+        exclusion=found.exclusion if excluded else None,
+        excluded_until=found.excluded_until if excluded else None,
+        tier=found.tier or rules.tiers.initial,
+        blocked=block is not None,
+        block=None if block is None else BlockReading(since=block.since, until=block.until, reason=block.reason),
+    )
 
 
 def check_of(decision: Decision, currency: str) -> Check:

@@ -24,7 +24,7 @@ from wallet_service.domain.needs import (
     MovementKey,
     Needs,
 )
-from wallet_service.domain.restrictions import Restrictions
+from wallet_service.domain.restrictions import Block, Restrictions
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository.sql import (
     BIGINTS,
@@ -87,7 +87,8 @@ _LIMITS = sql(
     users=BIGINTS,
 )
 _RESTRICTIONS = sql(
-    """SELECT r.lane, r.user_id, r.exclusion, r.excluded_until, r.tier FROM unnest(:lanes, :users) AS k(lane, user_id)
+    """SELECT r.lane, r.user_id, r.exclusion, r.excluded_until, r.tier, r.blocked_since, r.blocked_until, r.block_reason
+    FROM unnest(:lanes, :users) AS k(lane, user_id)
     JOIN player_restrictions r ON r.lane = k.lane AND r.user_id = k.user_id""",
     lanes=SMALLINTS,
     users=BIGINTS,
@@ -192,7 +193,8 @@ async def _loaded(connection: AsyncConnection, needs: Needs, windows: Windows, l
 
 def _restrictions(row: Row[Any]) -> Restrictions:
     exclusion = None if row.exclusion is None else ExclusionType(row.exclusion)
-    return Restrictions(exclusion, row.excluded_until, row.tier)
+    blocked = None if row.blocked_since is None else Block(row.blocked_since, row.blocked_until, row.block_reason)
+    return Restrictions(exclusion, row.excluded_until, row.tier, blocked)
 
 
 async def _openings(

@@ -133,15 +133,20 @@ _ADD_TO_HOUSE = sql(
     amounts=BIGINTS,
 )
 _SAVE_RESTRICTIONS = sql(
-    """INSERT INTO player_restrictions (lane, user_id, exclusion, excluded_until, tier)
-    SELECT * FROM unnest(:lanes, :users, :exclusions, :until, :tiers)
+    """INSERT INTO player_restrictions
+        (lane, user_id, exclusion, excluded_until, tier, blocked_since, blocked_until, block_reason)
+    SELECT * FROM unnest(:lanes, :users, :exclusions, :until, :tiers, :blocked_since, :blocked_until, :block_reasons)
     ON CONFLICT (lane, user_id) DO UPDATE SET exclusion = excluded.exclusion,
-        excluded_until = excluded.excluded_until, tier = excluded.tier""",
+        excluded_until = excluded.excluded_until, tier = excluded.tier, blocked_since = excluded.blocked_since,
+        blocked_until = excluded.blocked_until, block_reason = excluded.block_reason""",
     lanes=SMALLINTS,
     users=BIGINTS,
     exclusions=TEXTS,
     until=MOMENTS,
     tiers=TEXTS,
+    blocked_since=MOMENTS,
+    blocked_until=MOMENTS,
+    block_reasons=TEXTS,
 )
 _SAVE_HOLDS = sql(
     """INSERT INTO holds (lane, user_id, reference_id, currency, remaining, hold_until)
@@ -308,6 +313,7 @@ async def _save_limits(connection: AsyncConnection, changes: Changes) -> None:
 async def _save_restrictions(connection: AsyncConnection, changes: Changes) -> None:
     if changes.restrictions:
         restrictions = changes.restrictions.values()
+        blocks = [each.block for each in restrictions]
         await connection.execute(
             _SAVE_RESTRICTIONS,
             {
@@ -316,6 +322,9 @@ async def _save_restrictions(connection: AsyncConnection, changes: Changes) -> N
                 "exclusions": [each.exclusion for each in restrictions],
                 "until": [each.excluded_until for each in restrictions],
                 "tiers": [each.tier for each in restrictions],
+                "blocked_since": [block and block.since for block in blocks],
+                "blocked_until": [block and block.until for block in blocks],
+                "block_reasons": [block and block.reason for block in blocks],
             },
         )
 
