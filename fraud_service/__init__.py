@@ -1,6 +1,6 @@
-"""Fraud: how fast each player bets.
+"""Fraud: a score with reasons for every player, rules as data, and flags for people to look at.
 
-Owns: bets per player and minute (`bet_minutes`), the players that the ledger has named.
-Hears: `ledger.events.v1`.
-Says: nothing yet.
+Owns: features, scores and their history, rules and their versions, flags, games, what players share, bets per minute.
+Hears: `ledger.events.v1`, `game.rounds.v1`, `payments.events.v1`, `compliance.events.v1`.
+Says: `fraud.events.v1`.
 """

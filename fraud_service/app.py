@@ -1,23 +1,36 @@
 """The fraud service's composition root: `uvicorn --factory fraud_service.app:create_app`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
+from faststream.kafka import KafkaBroker
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraud_service import endpoints, handlers, tables
-from fraud_service.repository import Reads
+from fraud_service import tables
+from fraud_service.endpoints import flags as flag_endpoints
+from fraud_service.endpoints import rules as rule_endpoints
+from fraud_service.endpoints import scores as score_endpoints
+from fraud_service.endpoints import velocity as velocity_endpoints
+from fraud_service.handlers import intake, ledger, waking
+from fraud_service.handlers.rulebook import RuleBook
+from fraud_service.handlers.scorer import Scorer
+from fraud_service.repository.players import Players
+from fraud_service.repository.velocity import Reads
 from fraud_service.settings import Settings
 from shared import broker, clock, database, journal, migrations, service
 from shared.broker import BrokerOptions, Publisher
-from shared.contracts.topics import LEDGER_EVENTS
+from shared.contracts.topics import COMPLIANCE_EVENTS, FRAUD_EVENTS, GAME_ROUNDS, LEDGER_EVENTS, PAYMENTS_EVENTS
 from shared.inbox import LedgerInbox
+from shared.outbox import Outbox
 from shared.progress import Progress
 from shared.service import Health
 from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
 
 SERVICE = "fraud_service"
+SOURCE = f"/langsense/{SERVICE}"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -25,22 +38,28 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    engine = database.create_engine(settings.fraud_database_url, application=SERVICE, schema=tables.SCHEMA)
+    engine = database.create_engine(
+        settings.fraud_database_url, application=SERVICE, schema=tables.SCHEMA, pool_size=10
+    )
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     publisher = Publisher(options)
+    book = RuleBook(engine, metrics, look_every_s=settings.fraud_rules_look_every_s)
+    scorer = Scorer(settings, book, metrics, clock.utc_now)
     inbox = LedgerInbox(
         engine=engine,
         table=tables.inbox,
         journal=journal.HttpJournal(wallet),
         publisher=publisher,
-        apply=handlers.applying(settings),
+        apply=ledger.applying(settings, scorer, metrics, clock.utc_now),
         metrics=metrics,
     )
-    progress = Progress(options, LEDGER_EVENTS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
-    kafka = broker.consumer_broker(options)
-    kafka.include_router(handlers.router(settings, options, inbox=inbox, progress=progress, metrics=metrics))
-
-    health.alive_while("consumer", progress.problem)
+    progress = {
+        topic: Progress(options, topic, stalled_after_s=settings.stalled_after_s, metrics=metrics)
+        for topic in (LEDGER_EVENTS, GAME_ROUNDS, PAYMENTS_EVENTS, COMPLIANCE_EVENTS)
+    }
+    consumers = _consumers(settings, options, engine, scorer, inbox, publisher, progress, metrics)
+    for topic, watched in progress.items():
+        health.alive_while("consumer" if topic == LEDGER_EVENTS else f"consumer of {topic}", watched.problem)
     health.alive_while("tasks", tasks.problem)
     health.ready_when("database", lambda: migrations.check_at_head(engine, SERVICE, tables.SCHEMA))
 
@@ -50,13 +69,19 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             stack.push_async_callback(engine.dispose)
             stack.push_async_callback(wallet.aclose)
             await migrations.wait_until_at_head(engine, SERVICE, tables.SCHEMA)
+            await book.start()
             stack.push_async_callback(publisher.stop)
             await publisher.start()
-            stack.push_async_callback(kafka.stop)
-            await broker.start_consumers(kafka)
+            for kafka in consumers.values():
+                stack.push_async_callback(kafka.stop)
+                await broker.start_consumers(kafka)
             stack.push_async_callback(tasks.stop)
             tasks.start("inbox", inbox.watch())
-            tasks.start("progress", progress.watch(lambda: broker.consumer_of(kafka)))
+            tasks.start("rules", book.watch())
+            tasks.start("flags", waking.wake_flags(engine, clock.utc_now))
+            tasks.start("outbox", Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE).run())
+            for topic, kafka in consumers.items():
+                tasks.start(f"progress {topic}", progress[topic].watch(partial(broker.consumer_of, kafka)))
             yield
 
     return service.application(
@@ -65,6 +90,42 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(endpoints.router(settings, Reads(engine), clock.utc_now),),
+        routers=_routers(settings, engine, book),
         openapi_url=None,
+    )
+
+
+def _consumers(
+    settings: Settings,
+    options: BrokerOptions,
+    engine: AsyncEngine,
+    scorer: Scorer,
+    inbox: LedgerInbox,
+    publisher: Publisher,
+    progress: Mapping[str, Progress],
+    metrics: Metrics,
+) -> Mapping[str, KafkaBroker]:
+    """One consumer a topic, so that none waits for another."""
+    takes: dict[str, intake.Take] = {GAME_ROUNDS: intake.Rounds(engine, scorer, publisher, metrics).take}
+    for topic in (PAYMENTS_EVENTS, COMPLIANCE_EVENTS):
+        takes[topic] = intake.Signals(engine, scorer, publisher, metrics, topic).take
+    routers = {
+        topic: intake.router(settings, options, topic, take, progress=progress[topic], metrics=metrics)
+        for topic, take in takes.items()
+    }
+    routers[LEDGER_EVENTS] = ledger.router(
+        settings, options, inbox=inbox, scorer=scorer, progress=progress[LEDGER_EVENTS], metrics=metrics
+    )
+    consumers = {topic: broker.consumer_broker(options) for topic in routers}
+    for topic, kafka in consumers.items():
+        kafka.include_router(routers[topic])
+    return consumers
+
+
+def _routers(settings: Settings, engine: AsyncEngine, book: RuleBook) -> tuple[APIRouter, ...]:
+    return (
+        velocity_endpoints.router(settings, Reads(engine), clock.utc_now),
+        score_endpoints.router(settings, Players(engine), lambda: book.rules, clock.utc_now),
+        flag_endpoints.router(settings, engine, clock.utc_now),
+        rule_endpoints.router(settings, engine, clock.utc_now),
     )

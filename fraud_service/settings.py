@@ -1,10 +1,19 @@
 """The fraud service's knobs."""
 
 from datetime import timedelta
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator, model_validator
 
-from shared.settings import Dsn, ServiceSettings, Url
+from fraud_service.domain.readings import Parameters
+from fraud_service.domain.scoring import Levels
+from shared import money
+from shared.contracts.fields import Currency
+from shared.settings import Dsn, Seconds, ServiceSettings, Url
+
+# A decimal amount, such as "10000" or "10000.00".
+Amount = Annotated[str, Field(pattern=r"^[0-9]{1,13}(\.[0-9]{1,4})?$")]
+Points = Annotated[int, Field(ge=1, le=99)]
 
 
 class Settings(ServiceSettings):
@@ -12,14 +21,59 @@ class Settings(ServiceSettings):
 
     fraud_database_url: Dsn
     wallet_service_url: Url
-    # Bets in one minute; a player who made more is above the threshold.
+    # Bets in one minute; a player who made more is above the threshold. Rules read it by this name.
     velocity_threshold: int = Field(default=10, ge=1, le=10_000)
+    # Wins in a row; more are a streak.
+    winning_streak_threshold: int = Field(default=20, ge=1, le=60)
+    # A withdrawal so soon after a deposit is rapid.
+    rapid_withdrawal_minutes: int = Field(default=5, ge=1, le=1440)
+    # JSON: what deposits stay just under when they are structured, per currency.
+    fraud_deposit_limits: dict[Currency, Amount] = Field(
+        default={"USD": "10000", "EUR": "10000", "GBP": "10000", "JPY": "1500000", "KWD": "3000"}
+    )
+    # From so many percent of that limit on, a deposit is just under it.
+    fraud_structuring_percent: int = Field(default=80, ge=1, le=99)
+    # SUSPICIOUS and RISKY begin at their score, FRAUDULENT above its own.
+    fraud_suspicious_score: Points = 25
+    fraud_risky_score: Points = 50
+    fraud_fraudulent_score: Points = 75
+    # A change of the rules acts on every instance within this time.
+    fraud_rules_look_every_s: Seconds = 1
     # How long bets per minute are kept. At least the longest window that can be asked for, which is one day.
     fraud_retention_days: int = Field(default=7, ge=1, le=366)
     # Records in one batch at most.
     fraud_batch_records: int = Field(default=500, ge=1, le=1000)
 
+    @field_validator("fraud_deposit_limits")
+    @classmethod
+    def _amounts(cls, value: dict[Currency, Amount]) -> dict[Currency, Amount]:
+        for currency, amount in value.items():
+            money.to_minor(amount, currency)
+        return value
+
+    @model_validator(mode="after")
+    def _levels_rise(self) -> "Settings":
+        if not self.fraud_suspicious_score < self.fraud_risky_score < self.fraud_fraudulent_score:
+            raise ValueError("FRAUD_SUSPICIOUS_SCORE, FRAUD_RISKY_SCORE and FRAUD_FRAUDULENT_SCORE must rise")
+        return self
+
     @property
     def retention(self) -> timedelta:
         """How long bets per minute are kept."""
         return timedelta(days=self.fraud_retention_days)
+
+    def parameters(self) -> Parameters:
+        """What features and rules read."""
+        return Parameters(
+            velocity_threshold=self.velocity_threshold,
+            winning_streak_threshold=self.winning_streak_threshold,
+            rapid_withdrawal_minutes=self.rapid_withdrawal_minutes,
+            structuring_percent=self.fraud_structuring_percent,
+            deposit_limits={
+                currency: money.to_minor(amount, currency) for currency, amount in self.fraud_deposit_limits.items()
+            },
+        )
+
+    def levels(self) -> Levels:
+        """Where levels begin."""
+        return Levels(self.fraud_suspicious_score, self.fraud_risky_score, self.fraud_fraudulent_score)

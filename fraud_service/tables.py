@@ -2,18 +2,26 @@
 
 from sqlalchemy import (
     BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
+    Date,
     DateTime,
+    Identity,
     Index,
     Integer,
     MetaData,
     PrimaryKeyConstraint,
     SmallInteger,
     Table,
+    Text,
+    Uuid,
+    text,
 )
+from sqlalchemy.dialects.postgresql import JSON, JSONB
 
 from shared.inbox import inbox_table
+from shared.outbox import outbox_table
 
 SCHEMA = "fraud"
 
@@ -42,3 +50,146 @@ bet_minutes = Table(
 )
 # Finds what is past its time.
 Index("bet_minutes_minute_idx", bet_minutes.c.minute)
+
+outbox = outbox_table(metadata)
+
+# `state` is the text of `domain.features.encode`: equal features, equal texts. The score is as of `latest`.
+features = Table(
+    "features",
+    metadata,
+    Column("user_id", BigInteger, nullable=False, autoincrement=False),
+    Column("latest", DateTime(timezone=True)),
+    Column("revision", BigInteger, nullable=False, server_default="0", comment="of the rules that the score is by"),
+    Column("score", SmallInteger, nullable=False, server_default="0"),
+    Column("level", Text, nullable=False, server_default="SAFE"),
+    Column("reasons", JSON, nullable=False, server_default="[]"),
+    Column("shadow", JSON, nullable=False, server_default="[]"),
+    Column("state", JSON),
+    PrimaryKeyConstraint("user_id", name="features_pkey"),
+    CheckConstraint("score BETWEEN 0 AND 100", name="features_score_check"),
+)
+Index("features_score_idx", features.c.score.desc())
+Index("features_revision_idx", features.c.revision, features.c.user_id)
+
+score_history = Table(
+    "score_history",
+    metadata,
+    Column("number", BigInteger, Identity(always=True), nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("at", DateTime(timezone=True), nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("score", SmallInteger, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("reasons", JSON, nullable=False),
+    PrimaryKeyConstraint("user_id", "number", name="score_history_pkey"),
+)
+
+games = Table(
+    "games",
+    metadata,
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("stake_minor", BigInteger, nullable=False),
+    Column("payout_minor", BigInteger, nullable=False),
+    Column("win_probability_ppm", Integer),
+    Column("opponent_user_id", BigInteger),
+    Column("round_id", Text, nullable=False),
+    Column("game_id", Text, nullable=False),
+    Column("outcome", Text, nullable=False),
+    Column("currency", Text, nullable=False),
+    PrimaryKeyConstraint("round_id", "user_id", name="games_pkey"),
+)
+Index("idx_games_outcome_created", games.c.outcome, games.c.created_at)
+
+# The inbox of topics without positions: an event's source and id.
+signals = Table(
+    "signals",
+    metadata,
+    Column("received_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("source", Text, nullable=False),
+    Column("event_id", Text, nullable=False),
+    PrimaryKeyConstraint("source", "event_id", name="signals_pkey"),
+)
+Index("signals_received_idx", signals.c.received_at)
+
+links = Table(
+    "links",
+    metadata,
+    Column("user_id", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="of the last use, in milliseconds"),
+    Column("what", Text, nullable=False),
+    Column("key", Text, nullable=False),
+    PrimaryKeyConstraint("what", "key", "user_id", name="links_pkey"),
+)
+
+fraud_rules = Table(
+    "fraud_rules",
+    metadata,
+    Column("version", BigInteger, Identity(always=True), nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("changed_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("rule_id", Text, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("author", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("changed_by", Text, nullable=False),
+    Column("error", Text),
+    Column("body", JSON, nullable=False),
+    PrimaryKeyConstraint("version", name="fraud_rules_pkey"),
+    CheckConstraint("state IN ('draft', 'shadow', 'active', 'retired', 'disabled')", name="fraud_rules_state_check"),
+)
+Index("fraud_rules_active_key", fraud_rules.c.rule_id, unique=True, postgresql_where=text("state = 'active'"))
+
+rules_revision = Table(
+    "rules_revision",
+    metadata,
+    Column("revision", BigInteger, nullable=False, server_default="0"),
+    Column("one", Boolean, nullable=False, server_default=text("true")),
+    PrimaryKeyConstraint("one", name="rules_revision_pkey"),
+    CheckConstraint("one", name="rules_revision_one_check"),
+)
+
+# Of each day and version: how often it was asked of a player, and how often it held.
+rule_days = Table(
+    "rule_days",
+    metadata,
+    Column("version", BigInteger, nullable=False),
+    Column("day", Date, nullable=False),
+    Column("asked", BigInteger, nullable=False),
+    Column("fired", BigInteger, nullable=False),
+    PrimaryKeyConstraint("version", "day", name="rule_days_pkey"),
+)
+
+fraud_flags = Table(
+    "fraud_flags",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("seen_at", BigInteger, nullable=False, comment="the latest of what it is for, in milliseconds"),
+    Column("created_at", DateTime(timezone=True), nullable=False),
+    Column("changed_at", DateTime(timezone=True), nullable=False),
+    Column("snoozed_until", DateTime(timezone=True)),
+    Column("resolved_at", DateTime(timezone=True)),
+    Column("score", SmallInteger, nullable=False),
+    Column("level", Text, nullable=False),
+    Column("status", Text, nullable=False),
+    Column("assignee", Text),
+    Column("resolved_by", Text),
+    Column("resolution", Text),
+    Column("reasons", JSON, nullable=False),
+    Column("notes", JSONB, nullable=False, server_default="[]"),
+    PrimaryKeyConstraint("id", name="fraud_flags_pkey"),
+    CheckConstraint(
+        "status IN ('open', 'in_review', 'snoozed', 'confirmed', 'dismissed')", name="fraud_flags_status_check"
+    ),
+    CheckConstraint("(status = 'snoozed') = (snoozed_until IS NOT NULL)", name="fraud_flags_snoozed_check"),
+)
+Index("idx_fraud_flags_score", fraud_flags.c.score.desc())
+Index(
+    "fraud_flags_unresolved_key",
+    fraud_flags.c.user_id,
+    unique=True,
+    postgresql_where=text("status IN ('open', 'in_review', 'snoozed')"),
+)
+Index("fraud_flags_user_idx", fraud_flags.c.user_id, fraud_flags.c.created_at)
+Index("fraud_flags_queue_idx", fraud_flags.c.status, fraud_flags.c.score.desc(), fraud_flags.c.created_at)

@@ -64,6 +64,24 @@ class Metrics:
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
         self._add_proofs(registry)
+        self._add_fraud(registry)
+
+    def _add_fraud(self, registry: CollectorRegistry) -> None:
+        """What fraud detection does."""
+        self.detection_s = Histogram(
+            "langsense_fraud_detection_seconds",
+            "From the wallet's decision to the player's score that counts it.",
+            registry=registry,
+            buckets=(0.02, 0.05, 0.1, 0.2, 0.3, 0.5, 0.75, 1, 2, 5, 10, 60),
+        )
+        self.fraud_scores = Counter("langsense_fraud_scores", "Scores made.", registry=registry)
+        self.fraud_flags = Counter("langsense_fraud_flags_raised", "Flags raised.", registry=registry)
+        self.rules_disabled = Counter(
+            "langsense_fraud_rules_disabled",
+            "Rules that failed and were taken out of force.",
+            ("rule",),
+            registry=registry,
+        )
 
     def _add_proofs(self, registry: CollectorRegistry) -> None:
         """What is done to prove the ledger and the audit log."""

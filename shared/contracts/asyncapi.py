@@ -16,6 +16,7 @@ from shared.contracts.checkpoints import Checkpoint
 from shared.contracts.commands import Command
 from shared.contracts.events import LaneHead, LedgerEvent
 from shared.contracts.replies import Reply
+from shared.contracts.rounds import GameRound
 from shared.contracts.topics import Topic
 
 Json = dict[str, Any]
@@ -28,12 +29,14 @@ _MESSAGES: Mapping[str, tuple[type[BaseModel], str, str]] = {
     "Reply": (Reply, "ReplyHeaders", "The decision, for whoever asked by a reply-to header."),
     "LedgerEvent": (LedgerEvent, "EventHeaders", "One journal row, posted or refused."),
     "Checkpoint": (Checkpoint, "CheckpointHeaders", "A signed Merkle root over a lane's new rows."),
+    "GameRound": (GameRound, "RoundHeaders", "How a round of a game ended for one player."),
 }
 _ON_TOPIC: Mapping[str, str] = {
     topics.WALLET_COMMANDS: "Command",
     topics.WALLET_REPLIES: "Reply",
     topics.LEDGER_EVENTS: "LedgerEvent",
     topics.LEDGER_CHECKPOINTS: "Checkpoint",
+    topics.GAME_ROUNDS: "GameRound",
 }
 
 _TEXT: Json = {"type": "string"}
@@ -191,6 +194,8 @@ def _header_schemas() -> Json:
             ce_type={"type": "string", "const": headers.SEALED_TYPE},
             ce_subject=_KEYS["lane"],
         ),
+        # Told twice, a round counts once: its body names it.
+        "RoundHeaders": event([]),
         "ParkedHeaders": {
             "type": "object",
             "properties": {

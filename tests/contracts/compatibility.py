@@ -15,6 +15,8 @@ from shared.contracts.checkpoints import Checkpoint, Receipt
 from shared.contracts.commands import Command
 from shared.contracts.events import LaneHead, LedgerEvent
 from shared.contracts.replies import Reply
+from shared.contracts.rounds import GameRound
+from shared.contracts.signals import PlayerSignal
 
 Schema = dict[str, Any]
 
@@ -24,6 +26,8 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "command": Command,
     "ledger_event": LedgerEvent,
     "reply": Reply,
+    "game_round": GameRound,
+    "player_signal": PlayerSignal,
     "lane_head": LaneHead,
     "checkpoint": Checkpoint,
     "receipt": Receipt,

@@ -1,13 +1,18 @@
 """The fraud service as its tests run it."""
 
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from faststream.kafka import KafkaRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraud_service import handlers, tables
+from fraud_service import tables
+from fraud_service.handlers import ledger as ledger_handlers
+from fraud_service.handlers.rulebook import RuleBook
+from fraud_service.handlers.scorer import Scorer
 from fraud_service.settings import Settings
+from shared import clock
 from shared import database as databases
 from shared.broker import BrokerOptions, Publisher
 from shared.inbox import LedgerInbox
@@ -55,15 +60,27 @@ def instance(
 ) -> Instance:
     """Starts one instance of the service's consumer."""
 
-    def router(inbox: LedgerInbox, progress: Progress) -> KafkaRouter:
-        return handlers.router(live_settings, kafka, inbox=inbox, progress=progress, metrics=Metrics())
+    @asynccontextmanager
+    async def start() -> AsyncIterator[LedgerInbox]:
+        metrics = Metrics()
+        book = RuleBook(engine, metrics, look_every_s=1)
+        await book.start()
+        scorer = Scorer(live_settings, book, metrics, clock.utc_now)
 
-    return lambda: consuming(
-        router,
-        options=kafka,
-        engine=engine,
-        table=tables.inbox,
-        journal=ledger,
-        publisher=publisher,
-        apply=handlers.applying(live_settings),
-    )
+        def router(inbox: LedgerInbox, progress: Progress) -> KafkaRouter:
+            return ledger_handlers.router(
+                live_settings, kafka, inbox=inbox, scorer=scorer, progress=progress, metrics=metrics
+            )
+
+        async with consuming(
+            router,
+            options=kafka,
+            engine=engine,
+            table=tables.inbox,
+            journal=ledger,
+            publisher=publisher,
+            apply=ledger_handlers.applying(live_settings, scorer, metrics, clock.utc_now),
+        ) as inbox:
+            yield inbox
+
+    return start

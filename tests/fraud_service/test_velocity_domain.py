@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta, timezone
 
-from fraud_service.domain import Bucket, PlayerMinute, Velocity, fold, velocity, window_start
+from fraud_service.domain.velocity import Bucket, PlayerMinute, Velocity, fold, velocity, window_start
 from shared.contracts.kinds import Kind, Reason
 from shared.testing import MOMENT, FakeLedger
 

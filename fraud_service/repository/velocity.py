@@ -1,4 +1,4 @@
-"""All of the fraud service's SQL."""
+"""Bets per player and minute."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from sqlalchemy import ARRAY, BigInteger, DateTime, Integer, SmallInteger, bindp
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fraud_service.domain import Bucket, Increments
+from fraud_service.domain.velocity import Bucket, Increments
 from fraud_service.tables import bet_minutes, inbox, players
 from shared import database
 from shared.contracts.events import LanePosition

@@ -10,8 +10,10 @@ from fastapi import FastAPI
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraud_service import domain, endpoints, repository
-from fraud_service.repository import Reads
+from fraud_service.domain import velocity as domain
+from fraud_service.endpoints import velocity as endpoints
+from fraud_service.repository import velocity as repository
+from fraud_service.repository.velocity import Reads
 from fraud_service.settings import Settings
 from fraud_service.tables import inbox
 from shared import database as databases

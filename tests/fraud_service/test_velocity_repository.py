@@ -7,9 +7,10 @@ import pytest
 from sqlalchemy import func, insert, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraud_service import domain, repository
-from fraud_service.domain import Bucket
-from fraud_service.repository import EXPIRED_PER_BATCH, Known, Reads
+from fraud_service.domain import velocity as domain
+from fraud_service.domain.velocity import Bucket
+from fraud_service.repository import velocity as repository
+from fraud_service.repository.velocity import EXPIRED_PER_BATCH, Known, Reads
 from fraud_service.tables import bet_minutes, inbox
 from shared import database as databases
 from shared.contracts.events import LanePosition, LedgerEvent

@@ -8,9 +8,13 @@ from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fraud_service import domain, repository
+from fraud_service.domain import observations
+from fraud_service.domain import velocity as pace
+from fraud_service.handlers.scorer import Scorer
+from fraud_service.repository import velocity
 from fraud_service.settings import Settings
 from shared.broker import BrokerOptions, batches
+from shared.clock import Clock
 from shared.contracts.events import LedgerEvent
 from shared.contracts.topics import LEDGER_EVENTS
 from shared.inbox import Apply, LedgerInbox
@@ -21,7 +25,13 @@ GROUP = "fraud_service"
 
 
 def router(
-    settings: Settings, options: BrokerOptions, *, inbox: LedgerInbox, progress: Progress, metrics: Metrics
+    settings: Settings,
+    options: BrokerOptions,
+    *,
+    inbox: LedgerInbox,
+    scorer: Scorer,
+    progress: Progress,
+    metrics: Metrics,
 ) -> KafkaRouter:
     """The subscriber of the ledger's events."""
     kafka = KafkaRouter()
@@ -36,15 +46,20 @@ def router(
         metrics.batch_records.labels(LEDGER_EVENTS).observe(len(batch))
         with progress.batch(), metrics.batch_s.labels(LEDGER_EVENTS).time():
             await inbox.take(batch)
+            await scorer.settle()
 
     return kafka
 
 
-def applying(settings: Settings) -> Apply:
+def applying(settings: Settings, scorer: Scorer, metrics: Metrics, clock: Clock) -> Apply:
     """How rows change this service's tables, in the transaction that moves its inbox."""
 
     async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent]) -> None:
-        increments = domain.fold(events)
-        await repository.save(connection, increments, keep_since=increments.latest - settings.retention)
+        increments = pace.fold(events)
+        await velocity.save(connection, increments, keep_since=increments.latest - settings.retention)
+        await scorer.apply(connection, observations.of_ledger(events))
+        now = clock()
+        for event in events:
+            metrics.detection_s.observe(max((now - event.created_at).total_seconds(), 0))
 
     return apply

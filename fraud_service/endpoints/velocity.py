@@ -1,12 +1,12 @@
-"""HTTP in: how fast a player bets. For the platform's own services alone."""
+"""How fast a player bets."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query
 from pydantic import BaseModel
 
-from fraud_service import domain
-from fraud_service.repository import Reads
+from fraud_service.domain import velocity as pace
+from fraud_service.repository.velocity import Reads
 from fraud_service.settings import Settings
 from shared.clock import Clock
 from shared.contracts.fields import Moment, UserId
@@ -50,10 +50,10 @@ def router(settings: Settings, reads: Reads, clock: Clock) -> APIRouter:
         user_id: UserId, minutes: Annotated[int, Query(ge=1, le=LONGEST_WINDOW_MINUTES)] = 60
     ) -> BetVelocity:
         now = clock()
-        known = await reads.player(user_id, domain.window_start(now, minutes))
+        known = await reads.player(user_id, pace.window_start(now, minutes))
         if known is None:
             raise NotFound(f"no ledger row names player {user_id}")
-        velocity = domain.velocity(known.buckets, now, settings.velocity_threshold)
+        velocity = pace.velocity(known.buckets, now, settings.velocity_threshold)
         return BetVelocity(
             user_id=user_id,
             bets_last_minute=velocity.bets_last_minute,

@@ -1,0 +1,1 @@
+"""What the fraud service decides, over plain values: features, readings, rules, scores, flags."""

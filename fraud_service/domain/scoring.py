@@ -1,0 +1,137 @@
+"""A player's score, always with its reasons. Live, in reprocessing and in backtests: one function.
+
+Decay: a rule's points halve every half-life since what it saw was last so, in a straight line between two halvings,
+in thousandths of a point. Nothing is left once the rule's window has passed. All of it is in integers.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import NamedTuple
+
+from fraud_service.domain.features import MINUTE_MS, Features
+from fraud_service.domain.readings import Parameters, read
+from fraud_service.domain.rules import Evaluator, Rule, RuleFailed, Severity, sentence
+
+HIGHEST = 100
+
+
+class Level(StrEnum):
+    """How bad a score is."""
+
+    SAFE = "SAFE"
+    SUSPICIOUS = "SUSPICIOUS"
+    RISKY = "RISKY"
+    FRAUDULENT = "FRAUDULENT"
+
+
+class Levels(NamedTuple):
+    """Where levels begin: SUSPICIOUS and RISKY at their number, FRAUDULENT above its own."""
+
+    suspicious: int = 25
+    risky: int = 50
+    fraudulent: int = 75
+
+    def of(self, score: int) -> Level:
+        """A score's level."""
+        if score > self.fraudulent:
+            return Level.FRAUDULENT
+        if score >= self.risky:
+            return Level.RISKY
+        return Level.SUSPICIOUS if score >= self.suspicious else Level.SAFE
+
+
+class Reason(NamedTuple):
+    """Why a score is what it is. `points_milli` are thousandths of a point; `seen_at` is in milliseconds."""
+
+    rule: str
+    version: int
+    severity: Severity
+    feature: str
+    seen: int
+    against: int
+    points_milli: int
+    seen_at: int
+    text: str
+    evidence: tuple[str, ...]
+
+
+class Failure(NamedTuple):
+    """A rule that failed, and how."""
+
+    version: int
+    rule: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """0 to 100 at a moment in milliseconds. What shadow rules say adds nothing."""
+
+    score: int
+    level: Level
+    at: int
+    reasons: tuple[Reason, ...]
+    shadow: tuple[Reason, ...] = ()
+    failures: tuple[Failure, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RuleSet:
+    """The rules in force. `revision` grows with every change of them."""
+
+    revision: int
+    active: Sequence[Rule]
+    shadow: Sequence[Rule] = ()
+
+
+def decayed(points: int, age_ms: int, half_life_ms: int) -> int:
+    """What is left of points, in thousandths.
+
+    >>> decayed(40, 0, 60_000), decayed(40, 30_000, 60_000), decayed(40, 60_000, 60_000), decayed(40, 120_000, 60_000)
+    (40000, 30000, 20000, 10000)
+    """
+    halvings, rest = divmod(max(age_ms, 0), half_life_ms)
+    left = (points * 1000) >> halvings
+    return left - left * rest // (2 * half_life_ms)
+
+
+def score(features: Features, rules: RuleSet, parameters: Parameters, levels: Levels, now: int) -> Score:
+    """A player's score at a moment."""
+    readings = read(features, parameters, now)
+    evaluator = Evaluator(readings, parameters)
+    values = {name: reading.value for name, reading in readings.items()} | parameters.named()
+    failures: list[Failure] = []
+
+    def reasons(asked: Iterable[Rule]) -> tuple[Reason, ...]:
+        found = []
+        for rule in asked:
+            body, seen = rule.body, readings[rule.body.sees]
+            age = now - seen.at
+            if age > body.window_minutes * MINUTE_MS:
+                continue
+            try:
+                if not evaluator.holds(rule):
+                    continue
+            except RuleFailed as error:
+                failures.append(Failure(rule.version, body.id, str(error)))
+                continue
+            found.append(
+                Reason(
+                    rule=body.id,
+                    version=rule.version,
+                    severity=body.severity,
+                    feature=body.sees,
+                    seen=seen.value,
+                    against=body.against if isinstance(body.against, int) else values[body.against],
+                    points_milli=decayed(body.points, age, body.half_life_minutes * MINUTE_MS),
+                    seen_at=seen.at,
+                    text=sentence(body, values),
+                    evidence=seen.evidence,
+                )
+            )
+        return tuple(sorted(found, key=lambda reason: (-reason.points_milli, reason.rule, reason.version)))
+
+    active, shadow = reasons(rules.active), reasons(rules.shadow)
+    total = min(sum(reason.points_milli for reason in active) // 1000, HIGHEST)
+    return Score(total, levels.of(total), now, active, shadow, tuple(failures))

@@ -1,0 +1,1 @@
+"""All of the fraud service's SQL."""

@@ -1,0 +1,151 @@
+"""Scores, flags and rules, as the fraud service answers them. Times are RFC 3339; points are in thousandths."""
+
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from shared.contracts.fields import Moment, Text
+
+Note = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\p{Cc}]+$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class ReasonView(_Part):
+    """Why a score is what it is: which rule, what it saw, against what, what it added, the events behind it."""
+
+    rule: str
+    version: int
+    severity: str
+    feature: str
+    seen: int
+    against: int
+    points_milli: int
+    seen_at: Moment
+    text: str
+    evidence: list[str]
+
+
+class ScoreView(_Part):
+    """A player's score at a moment. What shadow rules say adds nothing to it."""
+
+    user_id: int
+    score: int
+    level: str
+    at: Moment
+    rules_revision: int
+    latest_event_at: Moment | None
+    reasons: list[ReasonView]
+    shadow: list[ReasonView] = []
+
+
+class ScoreLine(_Part):
+    """A line of a player's history of scores. `number` is the cursor."""
+
+    number: int
+    at: Moment
+    score: int
+    level: str
+    rules_revision: int
+    reasons: list[ReasonView]
+
+
+class NoteView(_Part):
+    """What somebody wrote to a flag."""
+
+    at: Moment
+    by: str
+    note: str
+
+
+class FlagView(_Part):
+    """A player above the alert's score, for people to look at. `cursor` continues the list behind it."""
+
+    id: UUID
+    user_id: int
+    score: int
+    level: str
+    status: str
+    assignee: str | None
+    created_at: Moment
+    changed_at: Moment
+    snoozed_until: Moment | None
+    resolved_at: Moment | None
+    resolved_by: str | None
+    resolution: str | None
+    reasons: list[ReasonView]
+    notes: list[NoteView]
+    cursor: str
+
+
+class Resolution(_Part):
+    """What became of a flag: `confirmed` or `dismissed`, or `open` to take it back from review."""
+
+    status: str = Field(pattern="^(confirmed|dismissed|open|in_review)$")
+    by: Text
+    note: Note
+
+
+class Snooze(_Part):
+    """Leave a flag alone until a moment; it wakes by itself."""
+
+    until: Moment
+    by: Text
+    note: Note
+
+
+class Assignment(_Part):
+    """Whose a flag is; nobody's, without an assignee."""
+
+    assignee: Text | None
+    by: Text
+
+
+class NewNote(_Part):
+    """Something to write to a flag."""
+
+    by: Text
+    note: Note
+
+
+class RuleView(_Part):
+    """A version of a rule. `asked` and `fired` count players over the last 7 days."""
+
+    version: int
+    rule_id: str
+    state: str
+    body: dict[str, Any]
+    author: str
+    reason: str
+    created_at: Moment
+    changed_at: Moment
+    changed_by: str
+    error: str | None
+    asked: int = 0
+    fired: int = 0
+
+
+class RulesView(_Part):
+    """Rules, and what conditions can name."""
+
+    revision: int
+    rules: list[RuleView]
+    features: dict[str, str]
+    parameters: dict[str, int]
+
+
+class NewRule(_Part):
+    """A draft: the rule, who wrote it and why."""
+
+    rule: dict[str, Any]
+    author: Text
+    reason: Note
+
+
+class RuleMove(_Part):
+    """Who moves a version of a rule."""
+
+    by: Text
