@@ -25,7 +25,9 @@ class Breach(NamedTuple):
 
 BREACHES = [
     Breach(
-        "fraud_service/handlers.py", "import wallet_service.tables", "fraud_service.handlers -> wallet_service.tables"
+        "fraud_service/handlers/__init__.py",
+        "import wallet_service.tables",
+        "fraud_service.handlers -> wallet_service.tables",
     ),
     Breach("gateway/app.py", "from payments_service import settings", "gateway.app -> payments_service.settings"),
     Breach("shared/clock.py", "import gateway.settings", "shared.clock -> gateway.settings"),
@@ -40,16 +42,16 @@ BREACHES = [
         "metrics_service/handlers.py", "import metrics_service.app", "metrics_service.handlers -> metrics_service.app"
     ),
     Breach(
-        "fraud_service/endpoints.py",
+        "fraud_service/endpoints/__init__.py",
         "import fraud_service.handlers",
         "fraud_service.endpoints -> fraud_service.handlers",
     ),
     Breach(
-        "fraud_service/repository.py",
+        "fraud_service/repository/__init__.py",
         "import fraud_service.settings",
         "fraud_service.repository -> fraud_service.settings",
     ),
-    Breach("fraud_service/domain.py", "import sqlalchemy", "fraud_service.domain -> sqlalchemy"),
+    Breach("fraud_service/domain/__init__.py", "import sqlalchemy", "fraud_service.domain -> sqlalchemy"),
     Breach("metrics_service/domain.py", "import shared.database", "metrics_service.domain -> shared.database"),
     Breach("metrics_service/repository.py", "import fastapi", "metrics_service.repository -> fastapi"),
 ]

@@ -16,7 +16,8 @@ _TABLES = (
     ("features", "SELECT, INSERT, UPDATE"),
     ("score_history", "SELECT, INSERT, DELETE"),
     ("games", "SELECT, INSERT, DELETE"),
-    ("signals", "SELECT, INSERT, DELETE"),
+    # Its rows are locked before they are deleted.
+    ("signals", "SELECT, INSERT, UPDATE, DELETE"),
     ("links", "SELECT, INSERT, UPDATE"),
     ("fraud_rules", "SELECT, INSERT, UPDATE"),
     ("rules_revision", "SELECT, UPDATE"),

@@ -1,0 +1,105 @@
+"""Scores: their reasons, their decay, and what planted fraudsters and honest players get."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.detection import LEVELS, PARAMETERS, Found, detect, rule_set
+from bench.scenarios import PATTERNS, players
+from fraud_service.domain.features import Features, fold
+from fraud_service.domain.observations import Observation, What
+from fraud_service.domain.rules import Rule, compiled
+from fraud_service.domain.scoring import Level, RuleSet, decayed, score
+from tests.fraud_service.strategies import START, observations
+from tests.fraud_service.test_rules import body
+
+# The rules were tuned with other seeds.
+SEED = 7_041_776
+HONEST = 10_000
+PLANTED_EACH = 100
+
+
+def rule(version: int = 1, **changed: object) -> Rule:
+    return compiled(version, body(**{"condition": "deposits_72h > 0", "sees": "deposits_72h", **changed}))  # type: ignore[arg-type]
+
+
+def deposited() -> Features:
+    return fold(Features(), [Observation(1, START, What.DEPOSIT, "0:1", 100, "USD")])
+
+
+def test_a_score_has_its_reasons() -> None:
+    found = score(deposited(), RuleSet(1, [rule(text="{deposits_72h} deposits")]), PARAMETERS, LEVELS, START)
+    (reason,) = found.reasons
+    assert (found.score, reason.rule, reason.version, reason.seen, reason.against) == (10, "rule", 1, 1, 1)
+    assert (reason.text, reason.evidence, reason.points_milli) == ("1 deposits", ("0:1",), 10_000)
+
+
+def test_what_a_shadow_rule_says_adds_nothing() -> None:
+    found = score(deposited(), RuleSet(1, [], [rule()]), PARAMETERS, LEVELS, START)
+    assert (found.score, len(found.reasons), len(found.shadow)) == (0, 0, 1)
+
+
+def test_a_rule_that_fails_is_told_and_stops_no_other() -> None:
+    broken = rule(2, condition="9223372036854775807 + deposits_72h > 0")
+    found = score(deposited(), RuleSet(1, [broken, rule()]), PARAMETERS, LEVELS, START)
+    assert found.score == 10
+    assert [failure.version for failure in found.failures] == [2]
+
+
+def test_points_halve_every_half_life_and_end_with_the_window() -> None:
+    def after(minutes: int) -> int:
+        return score(deposited(), RuleSet(1, [rule(points=80)]), PARAMETERS, LEVELS, START + minutes * 60_000).score
+
+    assert [after(minutes) for minutes in (0, 30, 60, 61)] == [80, 60, 40, 0]
+
+
+@given(st.integers(1, 100), st.integers(0, 10**10), st.integers(0, 10**9), st.integers(60_000, 10**10))
+def test_decay_never_rises(points: int, age: int, later: int, half_life: int) -> None:
+    assert 0 <= decayed(points, age + later, half_life) <= decayed(points, age, half_life) <= points * 1000
+    # Each halving and each straight line is cut to a thousandth once.
+    assert abs(decayed(points, age + half_life, half_life) * 2 - decayed(points, age, half_life)) <= 2
+
+
+@given(observations())
+def test_a_score_is_within_bounds_and_the_same_again(seen: list[Observation]) -> None:
+    features, rules = fold(Features(), seen), rule_set()
+    found = score(features, rules, PARAMETERS, LEVELS, features.latest)
+    assert 0 <= found.score <= 100
+    assert found.score == min(sum(reason.points_milli for reason in found.reasons) // 1000, 100)
+    assert not found.failures
+    assert score(fold(Features(), reversed(seen)), rules, PARAMETERS, LEVELS, features.latest) == found
+
+
+def test_levels_begin_where_they_are_said_to() -> None:
+    at = {score: LEVELS.of(score) for score in (24, 25, 49, 50, 75, 76)}
+    assert list(at.values()) == [
+        *(Level.SAFE, Level.SUSPICIOUS, Level.SUSPICIOUS, Level.RISKY, Level.RISKY, Level.FRAUDULENT),
+    ]
+
+
+@pytest.fixture(scope="module")
+def detected() -> dict[str, Found]:
+    return detect(players(SEED, honest_count=HONEST, planted_each=PLANTED_EACH))
+
+
+@pytest.mark.slow
+def test_hardly_any_honest_player_is_ever_above_50(detected: dict[str, Found]) -> None:
+    honest = detected["honest"]
+    assert len(honest.highest) == HONEST
+    assert honest.above(50) / HONEST < 0.005
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pattern", PATTERNS)
+def test_nearly_every_planted_fraudster_is_above_75(detected: dict[str, Found], pattern: str) -> None:
+    assert len(detected[pattern].highest) == PLANTED_EACH
+    assert detected[pattern].above(75) >= PLANTED_EACH * 0.95
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("pattern", "rule"),
+    [("bot", "bet_velocity"), ("streak", "winning_streak"), ("laundering", "rapid_withdrawal")],
+)
+def test_the_guides_own_patterns_are_found(detected: dict[str, Found], pattern: str, rule: str) -> None:
+    assert detected[pattern].rules[rule] >= PLANTED_EACH / 2
