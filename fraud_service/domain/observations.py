@@ -88,8 +88,10 @@ def of_ledger(events: Iterable[LedgerEvent]) -> Iterator[Observation]:
 def bounded(claimed: datetime, recorded_ms: int) -> int:
     """A game server's or provider's time, held to the day before Kafka took its record.
 
-    The record keeps its time, so reading it again gives the same.
+    The record keeps its time, so reading it again gives the same. A broker for development may keep none.
     """
+    if recorded_ms <= 0:
+        return milliseconds(claimed)
     return max(min(milliseconds(claimed), recorded_ms), recorded_ms - MS_PER_DAY)
 
 

@@ -1,6 +1,5 @@
 """Kafka in: rounds of games, and what other services' events tell of players. Each event counts once, by its id."""
 
-import time
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 import orjson
@@ -154,8 +153,8 @@ def _name(topic: str, record: ConsumerRecord) -> Named:
 
 
 def _recorded(record: ConsumerRecord) -> int:
-    # A broker that keeps no times gives none above zero.
-    return record.timestamp if record.timestamp > 0 else int(time.time() * 1000)
+    recorded_ms: int = record.timestamp
+    return recorded_ms
 
 
 async def _park(publisher: Publisher, metrics: Metrics, topic: str, record: ConsumerRecord, error: Undecodable) -> None:
