@@ -161,11 +161,11 @@ async def _measure_wallet(bench: Bench, admin_dsn: str, prefix: str) -> Measured
             published: int = sum((await consumer.end_offsets(events)).values())
             now = time.perf_counter()
             if began is None and published >= WARM_UP_SHARE * COMMANDS:
-                began, cpu_at_start = (now, published), _cpu_s(wallet)
+                began, cpu_at_start = (now, published), cpu_s(wallet)
             if published >= COMMANDS:
                 assert began is not None
                 records, seconds = published - began[1], now - began[0]
-                return Measured(records / seconds, (_cpu_s(wallet) - cpu_at_start) / records * 1e6)
+                return Measured(records / seconds, (cpu_s(wallet) - cpu_at_start) / records * 1e6)
             if now > deadline or not wallet.alive():
                 raise SystemExit(f"the wallet published {published} of {COMMANDS} events; see {wallet.log}")
             await asyncio.sleep(0.05)
@@ -174,7 +174,8 @@ async def _measure_wallet(bench: Bench, admin_dsn: str, prefix: str) -> Measured
         wallet.stop()
 
 
-def _cpu_s(wallet: Child) -> float:
+def cpu_s(wallet: Child) -> float:
+    """What a process has used, in seconds."""
     times = psutil.Process(wallet.process.pid).cpu_times()
     return float(times.user + times.system)
 

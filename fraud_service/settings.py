@@ -42,7 +42,7 @@ class Settings(ServiceSettings):
     # How long bets per minute are kept. At least the longest window that can be asked for, which is one day.
     fraud_retention_days: int = Field(default=7, ge=1, le=366)
     # Records in one batch at most.
-    fraud_batch_records: int = Field(default=500, ge=1, le=1000)
+    fraud_batch_records: int = Field(default=1000, ge=1, le=1000)
 
     @field_validator("fraud_deposit_limits")
     @classmethod

@@ -6,7 +6,7 @@ every topic again from its start gives the same, bit for bit, however the topics
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import orjson
@@ -50,13 +50,16 @@ _COUNTED = {
     What.CREDIT: CREDITS,
 }
 
+_CANONICAL = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
+_FEW = ("deposits", "withdrawals", "attempts", "rounds", "chargebacks", "raises", "regions")
+
 Minute = tuple[int, str]
 Money = tuple[int, str, int, str]
 Round = tuple[int, str, bool, str]
 Buckets = dict[str, dict[int, list[int]]]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Features:
     """One player. Times are milliseconds since 1970; minutes, hours and days count from there too.
 
@@ -83,14 +86,21 @@ class Features:
 
 
 def fold(features: Features, observations: Iterable[Observation]) -> Features:
-    """The features after more was observed of this player; in any order, the same."""
+    """The features after more was observed of this player; in any order, the same. What is given stays as it is."""
     made = _copied(features)
-    first, latest = made.first, made.latest
+    absorb(made, observations)
+    return made
+
+
+def absorb(features: Features, observations: Iterable[Observation]) -> None:
+    """As `fold`, into features that nobody else has, such as those that were read a moment ago."""
     for seen in observations:
-        first = min(first, seen.at) if first else seen.at
-        latest = max(latest, seen.at)
-        _add(made, seen)
-    return _pruned(replace(made, first=first, latest=latest))
+        if seen.at < features.first or not features.first:
+            features.first = seen.at
+        if seen.at > features.latest:
+            features.latest = seen.at
+        _add(features, seen)
+    _prune(features)
 
 
 def _add(made: Features, seen: Observation) -> None:
@@ -160,27 +170,25 @@ def _copied(features: Features) -> Features:
     )
 
 
-def _pruned(made: Features) -> Features:
-    """Without what is past its horizon. What goes now would have gone whenever it had come: `latest` only grows."""
-    _expire(made.minutes, made.latest // MINUTE_MS - MINUTES_KEPT)
-    for buckets, since in ((made.hours, made.latest // HOUR_MS - HOURS_KEPT), (made.days, _oldest_day(made))):
+def _prune(made: Features) -> None:
+    """Take out what is past its horizon. What goes now would have gone whenever it had come: `latest` only grows."""
+    now = made.latest
+    _expire(made.minutes, now // MINUTE_MS - MINUTES_KEPT)
+    for buckets, since in ((made.hours, now // HOUR_MS - HOURS_KEPT), (made.days, now // DAY_MS - DAYS_KEPT)):
         for currency in list(buckets):
             _expire(buckets[currency], since)
             if not buckets[currency]:
                 del buckets[currency]
-    _expire(made.luck, _oldest_day(made))
+    _expire(made.luck, now // DAY_MS - DAYS_KEPT)
     for few in (made.deposits, made.withdrawals, made.attempts, made.chargebacks, made.raises, made.regions):
-        _latest(few, RECENT)
-    _latest(made.rounds, ROUNDS)
+        if few:
+            _latest(few, RECENT)
+    if made.rounds:
+        _latest(made.rounds, ROUNDS)
     for kept in (made.instruments, made.devices):
         if len(kept) > SUBJECTS:
             for key in sorted(kept, key=lambda key: (kept[key], key))[: len(kept) - SUBJECTS]:
                 del kept[key]
-    return made
-
-
-def _oldest_day(made: Features) -> int:
-    return made.latest // DAY_MS - DAYS_KEPT
 
 
 def _expire(buckets: dict[int, list[int]] | dict[int, Minute], since: int) -> None:
@@ -195,30 +203,20 @@ def _latest(few: list[Any], most: int) -> None:
 
 def encode(features: Features) -> str:
     """Canonical: equal features have equal texts."""
-    return orjson.dumps(features, option=orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS).decode()
+    return orjson.dumps(features, option=_CANONICAL).decode()
 
 
 def decode(text: str) -> Features:
     """The inverse of `encode`."""
     raw = orjson.loads(text)
-
-    def numbered(of: dict[str, list[int]]) -> dict[int, list[int]]:
-        return {int(key): value for key, value in of.items()}
-
     return Features(
         first=raw["first"],
         latest=raw["latest"],
-        minutes={int(key): (bets, last) for key, (bets, last) in raw["minutes"].items()},
-        hours={currency: numbered(of) for currency, of in raw["hours"].items()},
-        days={currency: numbered(of) for currency, of in raw["days"].items()},
-        luck=numbered(raw["luck"]),
-        deposits=[(at, ref, amount, currency) for at, ref, amount, currency in raw["deposits"]],
-        withdrawals=[(at, ref, amount, currency) for at, ref, amount, currency in raw["withdrawals"]],
-        attempts=[(at, ref, fine) for at, ref, fine in raw["attempts"]],
-        rounds=[(at, ref, won, opponent) for at, ref, won, opponent in raw["rounds"]],
-        chargebacks=[(at, ref) for at, ref in raw["chargebacks"]],
-        raises=[(at, ref) for at, ref in raw["raises"]],
-        regions=[(at, ref, country) for at, ref, country in raw["regions"]],
+        minutes={int(key): (minute[0], minute[1]) for key, minute in raw["minutes"].items()},
+        hours={currency: {int(key): sums for key, sums in of.items()} for currency, of in raw["hours"].items()},
+        days={currency: {int(key): sums for key, sums in of.items()} for currency, of in raw["days"].items()},
+        luck={int(key): day for key, day in raw["luck"].items()},
+        **{name: list(map(tuple, raw[name])) for name in _FEW},
         instruments={key: (last, accounts) for key, (last, accounts) in raw["instruments"].items()},
         devices={key: (last, accounts) for key, (last, accounts) in raw["devices"].items()},
     )

@@ -7,25 +7,33 @@ from typing import NamedTuple
 from fraud_service.domain import luck
 from fraud_service.domain.features import (
     BETS,
+    BUCKET,
     CREDITED,
     CREDITS,
     DAY_MS,
+    DAYS_KEPT,
     DEPOSITED,
     DEPOSITS,
     HOUR_MS,
+    HOURS_KEPT,
     LARGEST_PAYOUT,
     MINUTE_MS,
+    MINUTES_KEPT,
     PAID_OUT,
     PAYOUTS,
     WAGERED,
     WITHDRAWALS,
     WITHDRAWN,
     Features,
+    Money,
+    Round,
 )
 
 MOST_EVIDENCE = 10
 NIGHT_HOURS = range(1, 5)
 AFTER_RAISE_MS = HOUR_MS
+# Of fewer there is no usual one.
+FEW_PAYOUTS = 10
 
 
 class Parameters(NamedTuple):
@@ -90,6 +98,21 @@ NAMES: Mapping[str, str] = {
 Readings = Mapping[str, Reading]
 _Sums = list[int]
 
+# Most players have nothing of most.
+_NO_OPPONENTS = dict.fromkeys(("opponent_rounds", "opponent_share_permille", "opponent_one_sided_permille"), Reading())
+_NO_ROUNDS = _NO_OPPONENTS | dict.fromkeys(("winning_streak", "win_surprise", "rounds_30d"), Reading())
+_NO_MOVES = dict.fromkeys(
+    (
+        *("rapid_withdrawals", "turnover_permille", "withdrawn_permille", "withdrawals_72h", "deposits_72h"),
+        *("structured_deposits", "deposits_after_raise"),
+    ),
+    Reading(),
+)
+_NO_ATTEMPTS = dict.fromkeys(
+    ("failed_deposits_in_row", "failed_deposits_24h", "chargebacks_30d", "region_changes_24h"), Reading()
+)
+_NOTHING_SHARED = dict.fromkeys(("instruments_24h", "accounts_on_instrument", "accounts_on_device"), Reading())
+
 
 def read(features: Features, parameters: Parameters, now: int) -> dict[str, Reading]:
     """Every feature at a moment in milliseconds. Pure: equal features and moments give equal readings."""
@@ -106,67 +129,93 @@ def read(features: Features, parameters: Parameters, now: int) -> dict[str, Read
 
 
 def _pace(features: Features, parameters: Parameters, now: int) -> dict[str, Reading]:
-    since = now // MINUTE_MS - 360
-    minutes = [(minute, bets, ref) for minute, (bets, ref) in features.minutes.items() if minute > since]
-    over = sorted(entry for entry in minutes if entry[1] > parameters.velocity_threshold)
-    peak = max(minutes, key=lambda entry: (entry[1], entry[0]), default=(0, 0, ""))
-    last = over[-1][0] if over else peak[0]
-    evidence = tuple(ref for _, _, ref in over[-MOST_EVIDENCE:]) or ((peak[2],) if peak[1] else ())
-    by_hour: dict[int, int] = {}
+    since, threshold = now // MINUTE_MS - MINUTES_KEPT, parameters.velocity_threshold
+    over: list[tuple[int, str]] = []
+    peak = (0, 0, "")
+    for minute, (bets, ref) in features.minutes.items():
+        if minute > since:
+            if bets > threshold:
+                over.append((minute, ref))
+            peak = max(peak, (bets, minute, ref))
+    over.sort()
+    last = over[-1][0] if over else peak[1]
+    evidence = tuple(ref for _, ref in over[-MOST_EVIDENCE:]) or ((peak[2],) if peak[0] else ())
+    total, of_day, night, hours, ended = _hours_of_play(features, now)
+    return {
+        "peak_bets_per_minute": Reading(peak[0], last * MINUTE_MS, evidence),
+        "minutes_over_velocity": Reading(len(over), last * MINUTE_MS, evidence),
+        "active_hours_24h": Reading(hours, ended, evidence),
+        "bets_24h": Reading(of_day, ended, evidence),
+        "bets_72h": Reading(total, ended, evidence),
+        "night_bets_permille": Reading(night * 1000 // total if total else 0, ended, evidence),
+    }
+
+
+def _hours_of_play(features: Features, now: int) -> tuple[int, int, int, int, int]:
+    """Bets of 72 hours, of 24, and at night; hours of 24 with a bet; and when it ended."""
+    oldest, yesterday = now // HOUR_MS - HOURS_KEPT, now // HOUR_MS - 24
+    total = of_day = night = last = 0
+    active: set[int] = set()
     for of in features.hours.values():
         for hour, sums in of.items():
-            by_hour[hour] = by_hour.get(hour, 0) + sums[BETS]
-    hours = {hour: bets for hour, bets in by_hour.items() if bets and hour > now // HOUR_MS - 72}
-    day = {hour: bets for hour, bets in hours.items() if hour > now // HOUR_MS - 24}
-    bets = sum(hours.values())
-    night = sum(count for hour, count in hours.items() if hour % 24 in NIGHT_HOURS)
-    ended = (max(hours, default=0) + 1) * HOUR_MS if hours else 0
-    ended = min(ended, features.latest)
-    return {
-        "peak_bets_per_minute": Reading(peak[1], last * MINUTE_MS, evidence),
-        "minutes_over_velocity": Reading(len(over), last * MINUTE_MS, evidence),
-        "active_hours_24h": Reading(len(day), ended, evidence),
-        "bets_24h": Reading(sum(day.values()), ended, evidence),
-        "bets_72h": Reading(bets, ended, evidence),
-        "night_bets_permille": Reading(night * 1000 // bets if bets else 0, ended, evidence),
-    }
+            bets = sums[BETS]
+            if bets and hour > oldest:
+                total += bets
+                last = max(last, hour)
+                if hour % 24 in NIGHT_HOURS:
+                    night += bets
+                if hour > yesterday:
+                    of_day += bets
+                    active.add(hour)
+    return total, of_day, night, len(active), min((last + 1) * HOUR_MS, features.latest) if last else 0
 
 
 def _play(features: Features) -> dict[str, Reading]:
-    best: list[str] = []
-    run: list[str] = []
-    at = ended = 0
-    for when, ref, won, _ in features.rounds:
-        run = [*run, ref] if won else []
-        if won and len(run) >= len(best):
-            best, at = run, when
-        ended = when
-    against: dict[str, list[tuple[bool, int, str]]] = {}
-    for when, ref, won, opponent in features.rounds:
-        if opponent:
-            against.setdefault(opponent, []).append((won, when, ref))
-    played = sum(len(rounds) for rounds in against.values())
-    most = max(against.values(), key=lambda rounds: (len(rounds), rounds[-1]), default=[])
-    wins = sum(won for won, _, _ in most)
-    last = most[-1][1] if most else 0
-    evidence = tuple(ref for _, _, ref in most[-MOST_EVIDENCE:])
-    one_sided = max(wins, len(most) - wins) * 1000 // len(most) if most else 0
+    rounds = features.rounds
+    if not rounds:
+        return _NO_ROUNDS
+    best = start = best_end = 0
+    against: dict[str, list[Round]] = {}
+    for index, played in enumerate(rounds):
+        if not played[2]:
+            start = index + 1
+        elif index + 1 - start >= best:
+            best, best_end = index + 1 - start, index + 1
+        if played[3]:
+            against.setdefault(played[3], []).append(played)
+    streak = rounds[best_end - min(best, MOST_EVIDENCE) : best_end]
+    ended, recent = rounds[-1][0], _refs(rounds)
     known, lucky, chances = (sum(day[i] for day in features.luck.values()) for i in range(3))
-    recent = tuple(ref for _, ref, _, _ in features.rounds[-MOST_EVIDENCE:])
     return {
-        "winning_streak": Reading(len(best), at, tuple(best[-MOST_EVIDENCE:])),
+        **(_opponents(against) if against else _NO_OPPONENTS),
+        "winning_streak": Reading(best, rounds[best_end - 1][0] if best else 0, _refs(streak)),
         "win_surprise": Reading(luck.surprise(known, lucky, chances), ended, recent),
         "rounds_30d": Reading(known, ended, recent),
-        "opponent_rounds": Reading(len(most), last, evidence),
-        "opponent_share_permille": Reading(len(most) * 1000 // played if played else 0, last, evidence),
-        "opponent_one_sided_permille": Reading(one_sided, last, evidence),
     }
 
 
+def _opponents(against: Mapping[str, Sequence[Round]]) -> dict[str, Reading]:
+    played = sum(len(rounds) for rounds in against.values())
+    most = max(against.values(), key=lambda rounds: (len(rounds), rounds[-1]))
+    wins = sum(won for _, _, won, _ in most)
+    last, evidence = most[-1][0], _refs(most)
+    return {
+        "opponent_rounds": Reading(len(most), last, evidence),
+        "opponent_share_permille": Reading(len(most) * 1000 // played, last, evidence),
+        "opponent_one_sided_permille": Reading(max(wins, len(most) - wins) * 1000 // len(most), last, evidence),
+    }
+
+
+def _refs(entries: Sequence[Round] | Sequence[Money]) -> tuple[str, ...]:
+    return tuple(entry[1] for entry in entries[-MOST_EVIDENCE:])
+
+
 def _moves(features: Features, parameters: Parameters, now: int) -> dict[str, Reading]:
-    since = now - 72 * HOUR_MS
+    since = now - HOURS_KEPT * HOUR_MS
     deposits = [entry for entry in features.deposits if entry[0] > since]
     withdrawals = [entry for entry in features.withdrawals if entry[0] > since]
+    if not deposits and not withdrawals:
+        return _NO_MOVES
     within = parameters.rapid_withdrawal_minutes * MINUTE_MS
     rapid: list[tuple[int, str, str]] = []
     for at, ref, _, currency in withdrawals:
@@ -179,13 +228,13 @@ def _moves(features: Features, parameters: Parameters, now: int) -> dict[str, Re
         if (limit := parameters.deposit_limits.get(currency)) is not None
         and limit * parameters.structuring_percent <= amount * 100 < limit * 100
     ]
-    sums = _most_withdrawn(features, now)
-    last = withdrawals[-1][0] if withdrawals else 0
-    moved = tuple(ref for _, ref, _, _ in sorted([*deposits, *withdrawals])[-MOST_EVIDENCE:])
-    pairs = tuple(ref for _, *refs in rapid for ref in refs)
     raised = [
         (at, ref) for at, ref, _, _ in deposits if any(0 <= at - when <= AFTER_RAISE_MS for when, _ in features.raises)
     ]
+    sums = _most_withdrawn(features, now)
+    last = withdrawals[-1][0] if withdrawals else 0
+    moved = _refs(sorted([*deposits, *withdrawals]))
+    pairs = tuple(ref for _, *refs in rapid for ref in refs)
     return {
         "rapid_withdrawals": Reading(len(rapid), rapid[-1][0] if rapid else 0, pairs[-MOST_EVIDENCE:]),
         "turnover_permille": Reading(_permille(sums[WAGERED], sums[DEPOSITED]), last, moved),
@@ -199,15 +248,17 @@ def _moves(features: Features, parameters: Parameters, now: int) -> dict[str, Re
 
 def _most_withdrawn(features: Features, now: int) -> _Sums:
     """72 hours' sums in the currency with the most withdrawals: amounts of two currencies are never added."""
-    found = [
-        (_sum(sums for hour, sums in of.items() if hour > now // HOUR_MS - 72), currency)
-        for currency, of in features.hours.items()
-    ]
-    none = ([0] * 11, "")
-    return max(found, key=lambda entry: (entry[0][WITHDRAWALS], entry[0][DEPOSITS], entry[1]), default=none)[0]
+    oldest = now // HOUR_MS - HOURS_KEPT
+    best: tuple[int, int, str, _Sums] = (-1, -1, "", [0] * BUCKET)
+    for currency, of in features.hours.items():
+        sums = _sum(sums for hour, sums in of.items() if hour > oldest)
+        best = max(best, (sums[WITHDRAWALS], sums[DEPOSITS], currency, sums))
+    return best[3]
 
 
 def _attempts(features: Features, now: int) -> dict[str, Reading]:
+    if not features.attempts and not features.chargebacks and not features.regions:
+        return _NO_ATTEMPTS
     failed: list[tuple[int, str]] = []
     for at, ref, fine in features.attempts:
         failed = [] if fine else [*failed, (at, ref)]
@@ -225,6 +276,8 @@ def _attempts(features: Features, now: int) -> dict[str, Reading]:
 
 
 def _shared(features: Features, now: int) -> dict[str, Reading]:
+    if not features.instruments and not features.devices:
+        return _NOTHING_SHARED
     used = [last for last, _ in features.instruments.values() if last > now - DAY_MS]
     found = {"instruments_24h": Reading(len(used), max(used, default=0))}
     for name, kept in (("accounts_on_instrument", features.instruments), ("accounts_on_device", features.devices)):
@@ -240,29 +293,33 @@ def _days(features: Features, now: int) -> dict[str, Reading]:
     today = now // DAY_MS
     spike = credit = Reading()
     credits_30d = 0
-    for _, of in sorted(features.days.items()):
-        kept = {day: sums for day, sums in of.items() if day > today - 30}
-        sums = _sum(kept.values())
-        recent = {day: sums for day, sums in kept.items() if day >= today - 1 and sums[PAYOUTS]}
-        before = _sum(sums for day, sums in kept.items() if day < today - 1)
-        if recent and before[PAID_OUT] and before[PAYOUTS] >= 10:
-            largest = max(sums[LARGEST_PAYOUT] for sums in recent.values())
-            times = largest * before[PAYOUTS] // before[PAID_OUT]
-            spike = max(spike, Reading(times, min((max(recent) + 1) * DAY_MS, features.latest)))
+    for of in features.days.values():
+        kept = {day: sums for day, sums in of.items() if day > today - DAYS_KEPT}
+        spike = max(spike, _spike(kept, today, features.latest))
         credited = [day for day, sums in kept.items() if sums[CREDITS]]
         if credited:
-            credits_30d += sums[CREDITS]
-            at = min((max(credited) + 1) * DAY_MS, features.latest)
-            credit = max(credit, Reading(_permille(sums[CREDITED], sums[DEPOSITED]), at))
-    return {
-        "payout_spike": spike,
-        "credits_30d": Reading(credits_30d, credit.at),
-        "credited_permille": credit,
-    }
+            credits_30d += sum(kept[day][CREDITS] for day in credited)
+            share = _permille(sum(kept[day][CREDITED] for day in credited), sum(s[DEPOSITED] for s in kept.values()))
+            credit = max(credit, Reading(share, min((max(credited) + 1) * DAY_MS, features.latest)))
+    return {"payout_spike": spike, "credits_30d": Reading(credits_30d, credit.at), "credited_permille": credit}
+
+
+def _spike(days: Mapping[int, _Sums], today: int, latest: int) -> Reading:
+    """The largest payout of today and yesterday, beside the mean of the days before."""
+    largest = last = paid = payouts = 0
+    for day, sums in days.items():
+        if day < today - 1:
+            paid += sums[PAID_OUT]
+            payouts += sums[PAYOUTS]
+        elif sums[PAYOUTS]:
+            largest, last = max(largest, sums[LARGEST_PAYOUT]), max(last, day)
+    if not largest or not paid or payouts < FEW_PAYOUTS:
+        return Reading()
+    return Reading(largest * payouts // paid, min((last + 1) * DAY_MS, latest))
 
 
 def _sum(buckets: Iterable[Sequence[int]]) -> _Sums:
-    return [sum(column) for column in zip([0] * 11, *buckets, strict=True)]
+    return [sum(column) for column in zip([0] * BUCKET, *buckets, strict=True)]
 
 
 def _permille(part: int, whole: int) -> int:

@@ -5,8 +5,9 @@ that its length bounds is let in: names, whole numbers, and their operators. Not
 and it divides by a number that is written in it and is not zero, or not at all.
 """
 
+import operator
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 from itertools import pairwise
@@ -16,7 +17,8 @@ from typing import Annotated
 from cel_expr_python import cel
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-from fraud_service.domain.readings import NAMES, Parameters, Readings
+from fraud_service.domain.features import MINUTE_MS
+from fraud_service.domain.readings import NAMES, Parameters
 from shared.errors import FieldError, InvalidInput, PermanentError
 
 MAX_CONDITION = 1000
@@ -27,6 +29,11 @@ _TOKEN = re.compile(
     r"|(?P<operator>&&|\|\||[<>=!]=|[<>!?:+\-*/%()])|(?P<other>.)",
     re.DOTALL | re.ASCII,
 )
+_COMPARISONS: Mapping[str, Callable[[int, int], bool]] = {
+    **{"<": operator.lt, "<=": operator.le, ">": operator.gt, ">=": operator.ge},
+    **{"==": operator.eq, "!=": operator.ne},
+}
+Guard = tuple[str, Callable[[int, int], bool], int | str]
 _PLACE = re.compile(r"ERROR: <input>:(\d+):(\d+): ([^\n]*)")
 
 
@@ -92,6 +99,19 @@ class Rule:
     version: int
     body: RuleBody
     expression: cel.Expression
+    sees: str
+    window_ms: int
+    # What its condition reads.
+    names: frozenset[str]
+    # Comparisons without which it does not hold. They cost less than to ask.
+    guards: tuple[Guard, ...] = ()
+
+    def may_hold(self, values: Mapping[str, int]) -> bool:
+        """False only where the condition is false."""
+        return all(
+            compare(values[name], values[against] if isinstance(against, str) else against)
+            for name, compare, against in self.guards
+        )
 
 
 def draft(body: RuleBody) -> cel.Expression:
@@ -116,16 +136,20 @@ def draft(body: RuleBody) -> cel.Expression:
 
 def compiled(version: int, body: RuleBody) -> Rule:
     """A rule, ready to be asked. Raises InvalidInput."""
-    return Rule(version, body, draft(body))
+    names = frozenset(word for kind, word, _ in _tokens(body.condition) if kind == "name") & _NAMED
+    return Rule(
+        version, body, draft(body), body.sees, body.window_minutes * MINUTE_MS, names, tuple(_guards(body.condition))
+    )
 
 
 class Evaluator:
     """Asks rules about one player at one moment."""
 
-    def __init__(self, readings: Readings, parameters: Parameters) -> None:
-        self._activation = _ENVIRONMENT.Activation(
-            {name: reading.value for name, reading in readings.items()} | parameters.named()
-        )
+    def __init__(self, rules: Iterable[Rule], values: Mapping[str, int]) -> None:
+        """`values`: of every feature and parameter by its name."""
+        # To hand a value over costs as much as to ask a rule, and few rules read many.
+        names = frozenset[str]().union(*(rule.names for rule in rules))
+        self._activation = _ENVIRONMENT.Activation({name: values[name] for name in names})
 
     def holds(self, rule: Rule) -> bool:
         """Whether its condition holds. Raises RuleFailed."""
@@ -174,7 +198,6 @@ def _placed(message: str) -> str:
 
 
 def _wrong_names(body: RuleBody) -> Iterator[FieldError]:
-    known = NAMES.keys() | Parameters().named().keys()
     if body.sees not in NAMES:
         yield FieldError("sees", f"there is no feature {body.sees}")
     if isinstance(body.against, str) and body.against not in Parameters().named():
@@ -185,7 +208,7 @@ def _wrong_names(body: RuleBody) -> Iterator[FieldError]:
         yield FieldError("text", str(error))
         return
     for _, name, form, conversion in parts:
-        if name is not None and (name not in known or form or conversion):
+        if name is not None and (name not in _NAMED or form or conversion):
             yield FieldError("text", f"{{{name}}} is no feature and no parameter")
 
 
@@ -194,9 +217,32 @@ def sentence(body: RuleBody, values: Mapping[str, int]) -> str:
     return body.text.format_map(values)
 
 
+_NAMED = NAMES.keys() | Parameters().named().keys()
+
+
 def _environment() -> cel.Env:
-    names = [*NAMES, *Parameters().named()]
-    return cel.NewEnv(variables=dict.fromkeys(names, cel.Type.INT))
+    return cel.NewEnv(variables=dict.fromkeys(_NAMED, cel.Type.INT))
+
+
+def _guards(condition: str) -> Iterator[Guard]:
+    """The comparisons of a name with a number or a name that a condition joins by && alone."""
+    parts: list[list[tuple[str, str]]] = [[]]
+    depth = 0
+    for kind, word, _ in _tokens(condition):
+        depth += (word == "(") - (word == ")")
+        if depth == 0 and word in ("||", "?"):
+            return
+        if depth == 0 and word == "&&":
+            parts.append([])
+        else:
+            parts[-1].append((kind, word))
+    for part in parts:
+        if len(part) == 3 and part[0][0] == "name" and part[0][1] in _NAMED and part[1][1] in _COMPARISONS:
+            kind, word = part[2]
+            if kind == "number":
+                yield part[0][1], _COMPARISONS[part[1][1]], int(word, 0)
+            elif word in _NAMED:
+                yield part[0][1], _COMPARISONS[part[1][1]], word
 
 
 # Names and types alone: no state that a call could change.

@@ -4,13 +4,13 @@ Decay: a rule's points halve every half-life since what it saw was last so, in a
 in thousandths of a point. Nothing is left once the rule's window has passed. All of it is in integers.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import NamedTuple
 
 from fraud_service.domain.features import MINUTE_MS, Features
-from fraud_service.domain.readings import Parameters, read
+from fraud_service.domain.readings import Parameters, Readings, read
 from fraud_service.domain.rules import Evaluator, Rule, RuleFailed, Severity, sentence
 
 HIGHEST = 100
@@ -99,39 +99,54 @@ def decayed(points: int, age_ms: int, half_life_ms: int) -> int:
 def score(features: Features, rules: RuleSet, parameters: Parameters, levels: Levels, now: int) -> Score:
     """A player's score at a moment."""
     readings = read(features, parameters, now)
-    evaluator = Evaluator(readings, parameters)
-    values = {name: reading.value for name, reading in readings.items()} | parameters.named()
+    # What never happened was not seen within any window, and most of it never did.
+    seen = {name for name, reading in readings.items() if reading.at}
+    fresh = [
+        [rule for rule in asked if rule.sees in seen and now - readings[rule.sees].at <= rule.window_ms]
+        for asked in (rules.active, rules.shadow)
+    ]
+    if any(fresh):
+        values = {name: reading.value for name, reading in readings.items()} | parameters.named()
+        fresh = [[rule for rule in asked if rule.may_hold(values)] for asked in fresh]
+    if not any(fresh):
+        return Score(0, levels.of(0), now, ())
+    evaluator = Evaluator([*fresh[0], *fresh[1]], values)
     failures: list[Failure] = []
-
-    def reasons(asked: Iterable[Rule]) -> tuple[Reason, ...]:
-        found = []
-        for rule in asked:
-            body, seen = rule.body, readings[rule.body.sees]
-            age = now - seen.at
-            if age > body.window_minutes * MINUTE_MS:
-                continue
-            try:
-                if not evaluator.holds(rule):
-                    continue
-            except RuleFailed as error:
-                failures.append(Failure(rule.version, body.id, str(error)))
-                continue
-            found.append(
-                Reason(
-                    rule=body.id,
-                    version=rule.version,
-                    severity=body.severity,
-                    feature=body.sees,
-                    seen=seen.value,
-                    against=body.against if isinstance(body.against, int) else values[body.against],
-                    points_milli=decayed(body.points, age, body.half_life_minutes * MINUTE_MS),
-                    seen_at=seen.at,
-                    text=sentence(body, values),
-                    evidence=seen.evidence,
-                )
-            )
-        return tuple(sorted(found, key=lambda reason: (-reason.points_milli, reason.rule, reason.version)))
-
-    active, shadow = reasons(rules.active), reasons(rules.shadow)
+    active, shadow = (_reasons(asked, evaluator, readings, values, now, failures) for asked in fresh)
     total = min(sum(reason.points_milli for reason in active) // 1000, HIGHEST)
     return Score(total, levels.of(total), now, active, shadow, tuple(failures))
+
+
+def _reasons(
+    asked: Iterable[Rule],
+    evaluator: Evaluator,
+    readings: Readings,
+    values: Mapping[str, int],
+    now: int,
+    failures: list[Failure],
+) -> tuple[Reason, ...]:
+    found: list[Reason] = []
+    for rule in asked:
+        body = rule.body
+        try:
+            if not evaluator.holds(rule):
+                continue
+        except RuleFailed as error:
+            failures.append(Failure(rule.version, body.id, str(error)))
+            continue
+        seen = readings[body.sees]
+        found.append(
+            Reason(
+                rule=body.id,
+                version=rule.version,
+                severity=body.severity,
+                feature=body.sees,
+                seen=seen.value,
+                against=body.against if isinstance(body.against, int) else values[body.against],
+                points_milli=decayed(body.points, now - seen.at, body.half_life_minutes * MINUTE_MS),
+                seen_at=seen.at,
+                text=sentence(body, values),
+                evidence=seen.evidence,
+            )
+        )
+    return tuple(sorted(found, key=lambda reason: (-reason.points_milli, reason.rule, reason.version)))

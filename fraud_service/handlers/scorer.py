@@ -8,7 +8,7 @@ from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fraud_service.domain import flags as flagging
-from fraud_service.domain.features import fold
+from fraud_service.domain.features import absorb
 from fraud_service.domain.flags import Raise
 from fraud_service.domain.observations import Observation
 from fraud_service.domain.scoring import Failure, Level, RuleSet, score
@@ -79,7 +79,8 @@ class Scorer:
         return self._scored(user_id, known, (), rule_set)
 
     def _scored(self, user_id: int, known: Known, seen: Iterable[Observation], rule_set: RuleSet) -> Scored:
-        features = fold(known.features, seen)
+        features = known.features
+        absorb(features, seen)
         found = score(features, rule_set, self._parameters, self._levels, features.latest)
         for failure in found.failures:
             self._failures.setdefault(failure, user_id)

@@ -16,6 +16,7 @@ from shared import database
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 # A score that moves by less, for the same rules and at the same level, is no new line of the history.
 HISTORY_STEP = 5
+_NO_RULES: frozenset[str] = frozenset()
 
 _MAKE = "INSERT INTO features (user_id) SELECT * FROM unnest($1::bigint[]) ON CONFLICT DO NOTHING"
 _LOCK = """SELECT user_id, state::text, score, level, reasons::text FROM features WHERE user_id = ANY($1::bigint[])
@@ -60,16 +61,23 @@ async def lock(connection: AsyncConnection, user_ids: Iterable[int]) -> Mapping[
     raw = await database.driver(connection)
     # In one order, whoever asks: two batches never wait for each other in a ring.
     wanted = sorted(set(user_ids))
-    await raw.execute(_MAKE, wanted)
-    return {
-        row["user_id"]: Known(
-            Features() if row["state"] is None else decode(row["state"]),
-            row["score"],
-            Level(row["level"]),
-            frozenset(reason["rule"] for reason in orjson.loads(row["reasons"])),
-        )
-        for row in await raw.fetch(_LOCK, wanted)
-    }
+    rows = await raw.fetch(_LOCK, wanted)
+    if len(rows) < len(wanted):
+        found = {row["user_id"] for row in rows}
+        fresh = [user_id for user_id in wanted if user_id not in found]
+        await raw.execute(_MAKE, fresh)
+        rows += await raw.fetch(_LOCK, fresh)
+    return {row["user_id"]: _known(row) for row in rows}
+
+
+def _known(row: Any) -> Known:
+    state, reasons = row["state"], row["reasons"]
+    return Known(
+        Features() if state is None else decode(state),
+        row["score"],
+        Level(row["level"]),
+        _NO_RULES if reasons == "[]" else frozenset(reason["rule"] for reason in orjson.loads(reasons)),
+    )
 
 
 async def save(connection: AsyncConnection, scored: Sequence[Scored]) -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fraud_service.domain.readings import NAMES, Parameters, Reading
+from fraud_service.domain.readings import NAMES, Parameters
 from fraud_service.domain.rules import (
     MOVES,
     Evaluator,
@@ -31,8 +31,8 @@ def body(condition: str = "bets_24h > 1", **changed: Any) -> RuleBody:
 
 
 def holds(condition: str, **values: int) -> bool:
-    readings = {name: Reading(values.get(name, 0)) for name in NAMES}
-    return Evaluator(readings, Parameters()).holds(compiled(1, body(condition)))
+    rule = compiled(1, body(condition))
+    return Evaluator([rule], dict.fromkeys(NAMES, 0) | Parameters().named() | values).holds(rule)
 
 
 @pytest.mark.parametrize(
@@ -115,3 +115,26 @@ def test_places_count_from_one() -> None:
 def test_nothing_comes_back_from_retirement() -> None:
     assert MOVES[State.RETIRED] == frozenset()
     assert State.ACTIVE not in MOVES[State.DISABLED]
+
+
+@given(st.data())
+def test_a_rule_that_its_guards_pass_over_would_not_hold(data: st.DataObject) -> None:
+    values = {name: data.draw(st.integers(0, 30), name) for name in [*NAMES, *Parameters().named()]}
+    conditions = [
+        *(rule.condition for rule in initial_rules()),
+        *(
+            "bets_24h > 3 || bets_72h < 4",
+            "bets_24h > 3 && (bets_72h < 4 || bets_72h > 9)",
+            "bets_24h != VELOCITY_THRESHOLD",
+        ),
+        *("bets_24h > 3 ? bets_72h < 4 : bets_72h > 9", "!(bets_24h > 3) && bets_24h + 1 > 2", "0x10 < bets_24h"),
+    ]
+    for condition in conditions:
+        rule = compiled(1, body(condition))
+        assert rule.may_hold(values) or not Evaluator([rule], values).holds(rule)
+
+
+def test_guards_spare_the_asking() -> None:
+    rule = compiled(1, body("bets_24h > 3 && bets_72h < VELOCITY_THRESHOLD"))
+    assert len(rule.guards) == 2
+    assert not compiled(1, body("bets_24h > 3 || bets_72h < 4")).guards

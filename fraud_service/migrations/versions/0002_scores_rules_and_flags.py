@@ -59,7 +59,7 @@ def _create_scores() -> None:
             state json,
             CONSTRAINT features_pkey PRIMARY KEY (user_id),
             CONSTRAINT features_score_check CHECK (score BETWEEN 0 AND 100)
-        )
+        ) WITH (fillfactor = 60)
     """)
     op.execute("COMMENT ON COLUMN features.revision IS 'of the rules that the score is by'")
     op.execute("CREATE INDEX features_score_idx ON features (score DESC)")
