@@ -1,7 +1,6 @@
 """Flags: a player above the alert's score, for people to look at. What may become of one, and when one is raised."""
 
 from collections.abc import Mapping
-from datetime import datetime
 from enum import StrEnum
 from typing import NamedTuple
 
@@ -65,8 +64,3 @@ def raising(score: Score, latest: Standing | None) -> Raise:
 def may_become(status: FlagStatus, wanted: FlagStatus) -> bool:
     """Whether people may move a flag so."""
     return wanted in MOVES[status]
-
-
-def wakes(status: FlagStatus, until: datetime | None, now: datetime) -> bool:
-    """Whether a snooze is over."""
-    return status is FlagStatus.SNOOZED and until is not None and until <= now

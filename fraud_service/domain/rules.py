@@ -10,6 +10,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import cache
 from itertools import pairwise
 from string import Formatter
 from typing import Annotated
@@ -149,7 +150,7 @@ class Evaluator:
         """`values`: of every feature and parameter by its name."""
         # To hand a value over costs as much as to ask a rule, and few rules read many.
         names = frozenset[str]().union(*(rule.names for rule in rules))
-        self._activation = _ENVIRONMENT.Activation({name: values[name] for name in names})
+        self._activation = _environment().Activation({name: values[name] for name in names})
 
     def holds(self, rule: Rule) -> bool:
         """Whether its condition holds. Raises RuleFailed."""
@@ -220,7 +221,9 @@ def sentence(body: RuleBody, values: Mapping[str, int]) -> str:
 _NAMED = NAMES.keys() | Parameters().named().keys()
 
 
+@cache
 def _environment() -> cel.Env:
+    """Names and types alone: nothing in it changes."""
     return cel.NewEnv(variables=dict.fromkeys(_NAMED, cel.Type.INT))
 
 
@@ -245,9 +248,5 @@ def _guards(condition: str) -> Iterator[Guard]:
                 yield part[0][1], _COMPARISONS[part[1][1]], word
 
 
-# Names and types alone: no state that a call could change.
-_ENVIRONMENT = _environment()
-
-
 def _compiled(condition: str) -> cel.Expression:
-    return _ENVIRONMENT.compile(condition)
+    return _environment().compile(condition)
