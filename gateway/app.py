@@ -18,6 +18,7 @@ from gateway.endpoints import (
     blocks,
     corrections,
     exclusions,
+    fraud,
     kyc,
     limit_changes,
     limits,
@@ -32,6 +33,7 @@ from gateway.endpoints import (
 )
 from gateway.endpoints.door import Door
 from gateway.endpoints.exclusions import Guarding
+from gateway.endpoints.fraud import Working
 from gateway.endpoints.limit_changes import Changes
 from gateway.endpoints.rates import Rates
 from gateway.endpoints.standing import Standing
@@ -40,6 +42,7 @@ from gateway.handlers.link import KafkaWalletLink
 from gateway.handlers.presence import Presence
 from gateway.repository import Reads
 from gateway.repository.exclusions import Exclusions
+from gateway.repository.fraud import Fraud
 from gateway.repository.kyc import KycReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
@@ -65,6 +68,7 @@ class Owners(NamedTuple):
     records: Records
     kyc: KycReads
     exclusions: Exclusions
+    fraud: Fraud
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -82,7 +86,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         settings.compliance_service_url, settings.internal_api_token.get_secret_value()
     )
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S)
-    reads = Reads(*inner)
+    reads, suspicion = Reads(*inner), Fraud(inner[1])
     keys = _keys(settings, outer)
     kafka = Presence("Kafka", lambda: publisher.ping(topics.WALLET_COMMANDS), BrokerUnavailable)
     wallet = Presence("the wallet", reads.wallet_is_ready, ServiceUnavailable)
@@ -118,7 +122,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     verifier = Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, read=caller_of)
-    owners = Owners(reads, Records(compliance), KycReads(compliance), Exclusions(compliance))
+    owners = Owners(reads, Records(compliance), KycReads(compliance), Exclusions(compliance), suspicion)
     return assembled(settings, verifier, link, owners, health=health, metrics=metrics, lifespan=lifespan)
 
 
@@ -133,13 +137,14 @@ def assembled(
     lifespan: service.Lifespan,
 ) -> FastAPI:
     """The application around what it reaches others by."""
-    reads, records, known, excluded = owners
+    reads, records, known, excluded, suspicion = owners
     rates = Rates(settings)
     door = Door(verifier, rates)
     postings = Postings(settings, link, rates, clock.utc_now)
     changes = Changes(postings, clock.utc_now)
     asking = kyc.Asking(rates, known)
     guarding = Guarding(rates, excluded)
+    working = Working(suspicion, records)
     app = service.application(
         SERVICE,
         settings,
@@ -170,7 +175,11 @@ def assembled(
             exclusions.ends(door, guarding),
             exclusions.reads(door, rates, excluded),
             play.router(door, guarding),
-            standing.router(door, rates, Standing(reads, known, excluded, clock.utc_now)),
+            fraud.scores(door, rates, suspicion),
+            fraud.flags(door, suspicion),
+            fraud.cases(door, working),
+            fraud.rules(door, suspicion, working),
+            standing.router(door, rates, Standing(reads, known, excluded, suspicion, clock.utc_now)),
         ),
         health_prefix=API,
         docs_url=None,

@@ -18,7 +18,7 @@ from fraud_service.settings import Settings
 from shared import database
 from shared.clock import Clock
 from shared.contracts.fields import MAX_INT64
-from shared.contracts.fraud import Assignment, FlagView, NewNote, Resolution, Snooze
+from shared.contracts.fraud import Assignment, FlagView, ListedFlag, NewNote, Resolution, Snooze
 from shared.errors import FieldError, InvalidInput
 from shared.service import internal_only
 
@@ -37,10 +37,10 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
         user_id: Annotated[int | None, Query(ge=1, le=MAX_INT64)] = None,
         after: Annotated[str | None, Query(max_length=200)] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE)] = 50,
-    ) -> Sequence[FlagView]:
+    ) -> Sequence[ListedFlag]:
         place = None if after is None else _place(after)
         page = FlagPage(status or sorted(UNRESOLVED), min_score, user_id, place, limit)
-        return [_view(flag) for flag in await reads.page(page)]
+        return [_listed(flag) for flag in await reads.page(page)]
 
     @endpoints.get("/fraud/flags/{flag_id}", summary="A flag")
     async def get_flag(flag_id: UUID) -> FlagView:
@@ -73,11 +73,12 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
 
 
 def _view(flag: Row[Any]) -> FlagView:
-    named = flag._mapping
-    cursor = f"{flag.score}|{flag.created_at.isoformat()}|{flag.id}"
-    return FlagView(
-        **{**named, "reasons": reason_views(flag.reasons), "cursor": urlsafe_b64encode(cursor.encode()).decode()}
-    )
+    return FlagView(**{**flag._mapping, "reasons": reason_views(flag.reasons)})
+
+
+def _listed(flag: Row[Any]) -> ListedFlag:
+    place = f"{flag.score}|{flag.created_at.isoformat()}|{flag.id}"
+    return ListedFlag(**dict(_view(flag)), cursor=urlsafe_b64encode(place.encode()).decode())
 
 
 def _place(cursor: str) -> tuple[int, datetime, UUID]:

@@ -25,6 +25,8 @@ class Scope(StrEnum):
     READ_OWN_WALLET = "wallet:read:own"
     READ_FRAUD = "fraud:read"
     BLOCK_FRAUD = "fraud:block"
+    WORK_ON_FLAGS = "fraud:flags"
+    WRITE_FRAUD_RULES = "fraud:rules"
     READ_REPORTS = "reports:read"
     AUDIT_BALANCES = "balances:audit"
     READ_INTEGRITY = "integrity:read"
@@ -65,6 +67,7 @@ _STAFF = frozenset(
     }
 )
 _GUARDS = frozenset({Scope.EXCLUDE, Scope.SUSPEND})
+_FRAUD = frozenset({Scope.READ_FRAUD, Scope.BLOCK_FRAUD, Scope.WORK_ON_FLAGS, Scope.WRITE_FRAUD_RULES})
 _KYC = frozenset({Scope.SUBMIT_KYC, Scope.READ_KYC, Scope.DECIDE_KYC, Scope.ERASE_KYC})
 _AUDITORS = frozenset({Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.RECONCILE})
 _ITSELF = frozenset(
@@ -82,7 +85,7 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     Role.SUPPORT: _STAFF
     | {Scope.READ_FRAUD, Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.REQUEST_LIMITS, Scope.CHECK_LIMITS}
     | {Scope.EXCLUDE, Scope.SET_PLAY},
-    Role.RISK: _STAFF | _GUARDS | {Scope.READ_FRAUD, Scope.BLOCK_FRAUD, Scope.READ_REPORTS, Scope.WRITE_LIMITS},
+    Role.RISK: _STAFF | _GUARDS | _FRAUD | {Scope.READ_REPORTS, Scope.WRITE_LIMITS},
     Role.COMPLIANCE: _STAFF
     | _AUDITORS
     | _KYC

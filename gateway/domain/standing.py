@@ -13,6 +13,7 @@ from gateway.domain.limits import LimitView
 from gateway.domain.views import WalletView
 from shared.contracts.kyc import KycView
 from shared.contracts.play import Protection
+from shared.contracts.readings import RestrictionsReading
 
 
 class _View(BaseModel):
@@ -39,15 +40,42 @@ class _JoinedView(_View):
     missing: list[MissingPart]
 
 
+class BlockView(_View):
+    """A block for fraud. `until` is null where it stands until it is lifted, `reason` where the reader is not staff."""
+
+    since: datetime
+    until: datetime | None
+    reason: str | None
+
+
+class RestrictionsView(_View):
+    """What the wallet refuses a player now."""
+
+    exclusion: str | None
+    excluded_until: datetime | None
+    tier: str
+    blocked: bool
+    block: BlockView | None
+
+
+class FraudStanding(_View):
+    """A player's score for fraud and its level; `GET /users/{id}/fraud-score` has the reasons."""
+
+    score: int
+    level: str
+    at: datetime
+
+
 class StatusView(_JoinedView):
     """How a player stands. A part that is null is named in `missing`; a caller who may not read one has none of it."""
 
     wallet: WalletView | None
     limits: list[LimitView] | None
+    restrictions: RestrictionsView | None
     kyc: dict[str, Any] | None
     protection: dict[str, Any] | None
     metrics: dict[str, Any] | None
-    fraud: dict[str, Any] | None = None
+    fraud: FraudStanding | None = None
 
 
 class ResponsibleGamingView(_JoinedView):
@@ -104,6 +132,10 @@ def shown(part: str, found: Any, caller: Caller, user_id: int) -> Any:
         return kyc(found, caller)
     if part == "protection":
         return protection(found, caller)
+    if part == "restrictions":
+        return restrictions(found, caller)
+    if part == "fraud":
+        return found.model_dump(mode="json", include=FraudStanding.model_fields.keys())
     if part == "metrics":
         body = found.model_dump(mode="json")
         return {**body, "currencies": views.figures(body["currencies"])}
@@ -118,6 +150,14 @@ def kyc(view: KycView, caller: Caller) -> dict[str, Any]:
     if Scope.READ_KYC not in caller.scopes or view.fields is None:
         del found["fields"]
     return found
+
+
+def restrictions(found: RestrictionsReading, caller: Caller) -> dict[str, Any]:
+    """What the wallet refuses a player. Why it is blocked is for staff: a player is not told what it was seen at."""
+    body = found.model_dump(mode="json", exclude={"user_id"})
+    if body["block"] is not None and Scope.READ_STATUS not in caller.scopes:
+        body["block"]["reason"] = None
+    return body
 
 
 def protection(found: Protection, caller: Caller) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from http import HTTPStatus
 from typing import Annotated
-from urllib.parse import urlencode
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query, Request, Response
@@ -16,7 +15,7 @@ from gateway.domain.views import cursor_of, position_of
 from gateway.endpoints import API, described, headers
 from gateway.endpoints.answers import Json
 from gateway.endpoints.door import Door
-from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS
+from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS, next_page
 from gateway.repository.records import Records, Sought
 from shared.clock import Clock
 from shared.contracts.audit import Action, AskedAudit, ComplianceAudit
@@ -52,7 +51,7 @@ def router(door: Door, records: Records) -> APIRouter:
         # One more than the page holds tells whether there is a next one.
         found = await records.page(Sought(user_id, actor, action, start, end), limit=limit + 1, before=before)
         next_cursor = cursor_of(found[limit - 1].number) if len(found) > limit else None
-        return Json(views.page(found[:limit], next_cursor), headers=_next_page(request, next_cursor))
+        return Json(views.page(found[:limit], next_cursor), headers=next_page(request, limit, next_cursor))
 
     return api
 
@@ -106,11 +105,3 @@ def _answer(request: Request, found: ComplianceAudit, status: HTTPStatus, more: 
     if _HTML in request.headers.get("accept", ""):
         return HTMLResponse(views.audit_page(found), status, more)
     return Json(views.audit(found), status, more)
-
-
-def _next_page(request: Request, cursor: str | None) -> dict[str, str]:
-    """The header that leads to the next page of the same question, where there is one."""
-    if cursor is None:
-        return {}
-    query = urlencode({**request.query_params, "cursor": cursor})
-    return {"Link": f'<{request.url.path}?{query}>; rel="next"'}

@@ -7,6 +7,7 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
+from gateway.domain.fraud import AssignmentRequest, NoteRequest, ResolutionRequest, RuleRequest, SnoozeRequest
 from gateway.domain.requests import (
     BatchRequest,
     BlockRemoval,
@@ -48,6 +49,11 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     SuspensionRequest,
     PlayLimitsRequest,
     RealityCheckRequest,
+    ResolutionRequest,
+    SnoozeRequest,
+    AssignmentRequest,
+    NoteRequest,
+    RuleRequest,
     Problem,
 )
 _MEANINGS = {

@@ -102,8 +102,10 @@ async def _past_wallet(reads: Reads, user_id: int, as_of: datetime) -> dict[str,
 
 
 def next_page(request: Request, limit: int, cursor: str | None) -> dict[str, Any]:
-    """The header that leads to the next page, where there is one."""
+    """The header that leads to the next page of the same question, where there is one."""
     if cursor is None:
         return {}
+    asked = [(name, value) for name, value in request.query_params.multi_items() if name not in {"limit", "cursor"}]
+    query = urlencode([*asked, ("limit", limit), ("cursor", cursor)])
     # Relative, so that it holds behind whatever name the client came by.
-    return {"Link": f'<{request.url.path}?{urlencode({"limit": limit, "cursor": cursor})}>; rel="next"'}
+    return {"Link": f'<{request.url.path}?{query}>; rel="next"'}

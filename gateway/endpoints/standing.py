@@ -19,6 +19,7 @@ from gateway.endpoints.players import UserId
 from gateway.endpoints.rates import Rates
 from gateway.repository import Reads
 from gateway.repository.exclusions import Exclusions
+from gateway.repository.fraud import Fraud
 from gateway.repository.kyc import KycReads
 from shared.clock import Clock
 from shared.errors import NotFound, ServiceUnavailable, TransientError
@@ -34,16 +35,17 @@ Load = Callable[[int], Awaitable[Any]]
 class Standing:
     """Asks the owners of a player's parts, and remembers for a while what they said."""
 
-    def __init__(self, reads: Reads, known: KycReads, exclusions: Exclusions, clock: Clock) -> None:
+    def __init__(self, reads: Reads, known: KycReads, exclusions: Exclusions, fraud: Fraud, clock: Clock) -> None:
         self._clock = clock
         self._last = LastKnown(MAX_KEPT, MAX_AGE)
         self._loads: Mapping[str, Load] = {
             "wallet": partial(_balances, reads),
             "limits": reads.limits,
+            "restrictions": reads.restrictions,
             "kyc": known.state,
             "protection": exclusions.protection,
             "metrics": partial(reads.player_metrics, days=METRICS_DAYS),
-            "fraud": reads.fraud_score,
+            "fraud": fraud.score,
         }
 
     async def joined(self, user_id: int, parts: Sequence[str]) -> Joined:
@@ -94,12 +96,12 @@ def router(door: Door, rates: Rates, standing_of: Standing) -> APIRouter:
 
     @api.get(
         "/status",
-        summary="How a player stands: money, limits, KYC, exclusions, fraud, its last 7 days; what is stale or missing",
+        summary="How a player stands: money, limits, restrictions, KYC, fraud, its last days; what is stale or missing",
         responses={200: {"model": StatusView}, **described.problem_answers()},
     )
     async def get_status(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
         caller.require_about(Scope.READ_STATUS, user_id)
-        parts = ["wallet", "limits", "kyc", "protection", "metrics"]
+        parts = ["wallet", "limits", "restrictions", "kyc", "protection", "metrics"]
         if Scope.READ_FRAUD in caller.scopes:
             parts.append("fraud")
         return await answer(request, caller, user_id, parts)

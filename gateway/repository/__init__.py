@@ -14,7 +14,14 @@ from shared import logs
 from shared.contracts.checkpoints import Receipt
 from shared.contracts.commands import Command
 from shared.contracts.integrity import AskedPeriod, LedgerState, Reconciliation, ReconciliationSummary
-from shared.contracts.readings import Check, HeldPayout, LimitReading, PlayerMetrics, ReadTransaction
+from shared.contracts.readings import (
+    Check,
+    HeldPayout,
+    LimitReading,
+    PlayerMetrics,
+    ReadTransaction,
+    RestrictionsReading,
+)
 from shared.errors import NotFound, NotSealedYet, RateLimited, ServiceUnavailable
 
 log = logs.get(__name__)
@@ -48,6 +55,7 @@ _ROWS = TypeAdapter(list[ReadTransaction])
 _LIMITS = TypeAdapter(list[LimitReading])
 _METRICS = TypeAdapter(PlayerMetrics)
 _CHECK = TypeAdapter(Check)
+_RESTRICTIONS = TypeAdapter(RestrictionsReading)
 _HELD_PAYOUTS = TypeAdapter(list[HeldPayout])
 _RECEIPT = TypeAdapter(Receipt)
 _RECONCILIATION = TypeAdapter(Reconciliation)
@@ -100,6 +108,10 @@ class Reads:
         """What the decision on a command would be now. Nothing comes of it."""
         return decoded(_CHECK, await post(self._wallet, "/limit-checks", command))
 
+    async def restrictions(self, user_id: int) -> RestrictionsReading:
+        """What a player may not do now."""
+        return decoded(_RESTRICTIONS, await get(self._wallet, f"/users/{user_id}/restrictions"))
+
     async def held_payouts(self, limit: int) -> Sequence[HeldPayout]:
         """At most so many payouts that wait for their release, the oldest first."""
         return decoded(_HELD_PAYOUTS, await get(self._wallet, "/held-payouts", {"limit": limit}))
@@ -137,10 +149,6 @@ class Reads:
         """How fast a player bets, as the fraud service says it. Raises NotFound."""
         return decoded(_OBJECT, await get(self._fraud, f"/users/{user_id}/bet-velocity"))
 
-    async def fraud_score(self, user_id: int) -> dict[str, Any]:
-        """A player's fraud score and level, as the fraud service says them. Raises NotFound."""
-        return decoded(_OBJECT, await get(self._fraud, f"/users/{user_id}/fraud-score"))
-
     async def daily_report(self, day: date) -> DailyReport:
         """The figures of one UTC day, as the metrics service says them."""
         return decoded(_REPORT, await get(self._metrics, f"/reports/daily/{day.isoformat()}"))
@@ -150,7 +158,9 @@ def _page(limit: int, before: int | None) -> dict[str, int]:
     return {"limit": limit} if before is None else {"limit": limit, "before": before}
 
 
-async def get(client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str] | None = None) -> bytes:
+async def get(
+    client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str | Sequence[str]] | None = None
+) -> bytes:
     """What an inner service answers. Raises NotFound, NotSealedYet, RateLimited, ServiceUnavailable."""
     return await _answer(client, client.build_request("GET", path, params=query))
 

@@ -1,6 +1,6 @@
 """Scores, flags and rules, as the fraud service answers them. Times are RFC 3339; points are in thousandths."""
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from shared.contracts.fields import Moment, Text
 
 Note = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\p{Cc}]+$")]
+Status = Literal["open", "in_review", "snoozed", "confirmed", "dismissed"]
+RuleState = Literal["draft", "shadow", "active", "retired", "disabled"]
 
 
 class _Part(BaseModel):
@@ -62,7 +64,7 @@ class NoteView(_Part):
 
 
 class FlagView(_Part):
-    """A player above the alert's score, for people to look at. `cursor` continues the list behind it."""
+    """A player above the alert's score, for people to look at."""
 
     id: UUID
     user_id: int
@@ -78,6 +80,11 @@ class FlagView(_Part):
     resolution: str | None
     reasons: list[ReasonView]
     notes: list[NoteView]
+
+
+class ListedFlag(FlagView):
+    """A flag in a list; `cursor` continues the list behind it."""
+
     cursor: str
 
 

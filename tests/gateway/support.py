@@ -16,6 +16,7 @@ from gateway import app as gateway_app
 from gateway.domain.callers import caller_of
 from gateway.repository import Reads
 from gateway.repository.exclusions import Exclusions
+from gateway.repository.fraud import Fraud
 from gateway.repository.kyc import KycReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
@@ -269,6 +270,8 @@ class FakeWallet:
         user_id = int(parts[1])
         if parts[2] == "limits":
             return _found([each.model_dump(mode="json") for each in self.limits])
+        if parts[2] == "restrictions":
+            return _found(_restrictions(user_id))
         if parts[2] == "metrics":
             return _found(_metrics(user_id, int(request.url.params["days"])))
         if parts[2] in {"transactions", "limit-changes"}:
@@ -322,6 +325,12 @@ def _metrics(user_id: int, days: int) -> dict[str, Any]:
     return found.model_dump(mode="json")
 
 
+def _restrictions(user_id: int) -> dict[str, Any]:
+    block = {"since": MOMENT_TEXT, "until": None, "reason": "three cards"}
+    none = {"exclusion": None, "excluded_until": None}
+    return {"user_id": user_id, **none, "tier": "UNVERIFIED", "blocked": True, "block": block}
+
+
 def _audit(user_id: int) -> dict[str, Any]:
     account = {"currency": "USD", "cash_minor": 1050, "reserved_minor": 0, "folded_cash_minor": 1000}
     finding = {"position": 7, "what": "checksum mismatch"}
@@ -340,11 +349,24 @@ def _found(content: Any) -> httpx2.Response:
     return httpx2.Response(200, content=orjson.dumps(content))
 
 
+REASON: dict[str, Any] = {
+    **{"rule": "bet_velocity", "version": 1, "severity": "low", "feature": "peak_bets_per_minute"},
+    **{"seen": 11, "against": 10, "points_milli": 10_000, "seen_at": MOMENT_TEXT},
+    **{"text": "11 bets in one minute; the threshold is 10", "evidence": ["0/11"]},
+}
+SCORE: dict[str, Any] = {
+    **{"user_id": PLAYER, "score": 10, "level": "SAFE", "at": MOMENT_TEXT, "rules_revision": 1},
+    **{"latest_event_at": MOMENT_TEXT, "reasons": [REASON], "shadow": []},
+}
+
+
 def elsewhere(request: httpx2.Request) -> httpx2.Response:
     """The fraud and the metrics service's internal endpoints."""
     if request.url.host == "fraud":
-        user_id = int(request.url.path.split("/")[2])
-        return _found(None if user_id == OTHER_PLAYER else {"user_id": user_id, "bets_last_minute": 3})
+        _, _, user_id, *what = request.url.path.split("/")
+        if user_id != str(PLAYER):
+            return _found(None)
+        return _found(SCORE if what == ["fraud-score"] else {"user_id": PLAYER, "bets_last_minute": 3})
     kinds = {"GAME_BET": {"posted": 2, "refused": 0, "amount_minor": 3000}}
     currencies = {"JPY": {"kinds": kinds, "ggr_minor": 3000, "refusals": {}}, "USD": {"ggr_minor": -5}}
     return _found({"date": request.url.path[-10:], "currencies": currencies, "positions": {"0": 7}})
@@ -415,16 +437,19 @@ async def _public_keys() -> KeySet:
 Handler = Callable[[httpx2.Request], httpx2.Response]
 
 
-def build(wallet: FakeWallet, compliance: Handler | None = None, **overrides: Any) -> FastAPI:
+def build(
+    wallet: FakeWallet, compliance: Handler | None = None, fraud: Handler = elsewhere, **overrides: Any
+) -> FastAPI:
     """The gateway's application around a made-up wallet."""
     transport = httpx2.MockTransport(compliance or FakeCompliance())
     inner = httpx2.AsyncClient(transport=transport, base_url="http://compliance")
+    suspicion = httpx2.AsyncClient(transport=httpx2.MockTransport(fraud), base_url="http://fraud")
     reads = Reads(
         httpx2.AsyncClient(transport=httpx2.MockTransport(wallet.answer), base_url="http://wallet"),
-        httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://fraud"),
+        suspicion,
         httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://metrics"),
     )
-    owners = gateway_app.Owners(reads, Records(inner), KycReads(inner), Exclusions(inner))
+    owners = gateway_app.Owners(reads, Records(inner), KycReads(inner), Exclusions(inner), Fraud(suspicion))
     keys = Keys(_public_keys, look_every_s=60)
     verifier = Verifier(keys, issuer=tokens.DEFAULT_ISSUER, audience=tokens.DEFAULT_AUDIENCE, read=caller_of)
 

@@ -64,6 +64,19 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("DELETE", "/api/v1/users/{user_id}/limit-requests/{name}"): (None, HELPERS),
     ("POST", "/api/v1/users/{user_id}/fraud-block"): ({}, BLOCKERS),
     ("DELETE", "/api/v1/users/{user_id}/fraud-block"): ({}, BLOCKERS),
+    ("GET", "/api/v1/users/{user_id}/fraud-score"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("GET", "/api/v1/users/{user_id}/fraud-score/history"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("GET", "/api/v1/fraud/flags"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("GET", "/api/v1/fraud/flags/{flag_id}"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("POST", "/api/v1/fraud/flags/{flag_id}/resolution"): ({}, BLOCKERS),
+    ("POST", "/api/v1/fraud/flags/{flag_id}/snooze"): ({}, BLOCKERS),
+    ("POST", "/api/v1/fraud/flags/{flag_id}/assignment"): ({}, BLOCKERS),
+    ("POST", "/api/v1/fraud/flags/{flag_id}/notes"): ({}, BLOCKERS),
+    ("GET", "/api/v1/fraud/rules"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("POST", "/api/v1/fraud/rules"): ({}, BLOCKERS),
+    ("POST", "/api/v1/fraud/rules/{version}/activation"): (None, BLOCKERS),
+    ("POST", "/api/v1/fraud/rules/{version}/shadow"): (None, BLOCKERS),
+    ("POST", "/api/v1/fraud/rules/{version}/retirement"): (None, BLOCKERS),
     ("GET", "/api/v1/users/{user_id}/kyc"): (None, STAFF),
     ("POST", "/api/v1/users/{user_id}/kyc"): ({}, OFFICERS),
     ("POST", "/api/v1/users/{user_id}/kyc/decision"): ({}, OFFICERS),
@@ -104,6 +117,8 @@ def concrete(path: str) -> str:
         .replace("{reconciliation_id}", some_id)
         .replace("{audit_id}", some_id)
         .replace("{exclusion_id}", some_id)
+        .replace("{flag_id}", some_id)
+        .replace("{version}", "1")
     )
 
 

@@ -61,12 +61,14 @@ async def test_all_parts_are_joined_in_one_answer(client: httpx2.AsyncClient) ->
     assert (found["kyc"]["state"], found["kyc"]["tier"]["name"]) == ("review", "UNVERIFIED")
     assert found["protection"]["exclusion"]["reason"] == "three cards"
     assert found["metrics"]["currencies"]["USD"]["bets"] == "10.50"
-    assert (found["stale"], found["missing"], found["fraud"]["user_id"]) == ([], [], PLAYER)
+    assert (found["stale"], found["missing"], found["fraud"]["score"]) == ([], [], 10)
+    assert found["restrictions"]["block"]["reason"] == "three cards"
 
 
 async def test_a_player_reads_neither_fraud_nor_reasons_of_staff(client: httpx2.AsyncClient) -> None:
     found = (await client.get(STATUS, headers=bearer(Role.PLAYER))).json()
     assert "fraud" not in found
+    assert (found["restrictions"]["blocked"], found["restrictions"]["block"]["reason"]) == (True, None)
     assert (found["protection"]["exclusion"]["reason"], "staff" in found["kyc"]["reason"]) == (None, False)
     playing = (await client.get(PLAYING, headers=bearer(Role.PLAYER))).json()
     ResponsibleGamingView.model_validate(playing)
