@@ -1,25 +1,32 @@
 """The fraud service's composition root: `uvicorn --factory fraud_service.app:create_app`."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
+from typing import Any
 
+import httpx2
 from fastapi import APIRouter, FastAPI
 from faststream.kafka import KafkaBroker
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service import tables
 from fraud_service.endpoints import flags as flag_endpoints
+from fraud_service.endpoints import monitoring as monitoring_endpoints
 from fraud_service.endpoints import rules as rule_endpoints
 from fraud_service.endpoints import scores as score_endpoints
 from fraud_service.endpoints import velocity as velocity_endpoints
 from fraud_service.handlers import intake, ledger, waking
+from fraud_service.handlers.blocking import Blocking, BlockWorker
+from fraud_service.handlers.monitoring import Monitoring
 from fraud_service.handlers.rulebook import RuleBook
 from fraud_service.handlers.scorer import Scorer
+from fraud_service.repository.monitoring import Watched
 from fraud_service.repository.players import Players
 from fraud_service.repository.velocity import Reads
 from fraud_service.settings import Settings
 from shared import broker, clock, database, journal, migrations, service
+from shared.asking import WalletAsker
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.topics import COMPLIANCE_EVENTS, FRAUD_EVENTS, GAME_ROUNDS, LEDGER_EVENTS, PAYMENTS_EVENTS
 from shared.inbox import LedgerInbox
@@ -44,7 +51,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     publisher = Publisher(options)
     book = RuleBook(engine, metrics, look_every_s=settings.fraud_rules_look_every_s)
-    scorer = Scorer(settings, book, metrics, clock.utc_now)
+    blocking = Blocking(settings.fraud_block_policy, clock.utc_now)
+    scorer = Scorer(settings, book, metrics, clock.utc_now, blocking.raised)
     inbox = LedgerInbox(
         engine=engine,
         table=tables.inbox,
@@ -57,6 +65,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         topic: Progress(options, topic, stalled_after_s=settings.stalled_after_s, metrics=metrics)
         for topic in (LEDGER_EVENTS, GAME_ROUNDS, PAYMENTS_EVENTS, COMPLIANCE_EVENTS)
     }
+    loops = {"inbox": inbox.watch, "rules": book.watch, **_loops(engine, publisher, wallet, metrics)}
     consumers = _consumers(settings, options, engine, scorer, inbox, publisher, progress, metrics)
     for topic, watched in progress.items():
         health.alive_while("consumer" if topic == LEDGER_EVENTS else f"consumer of {topic}", watched.problem)
@@ -76,10 +85,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
                 stack.push_async_callback(kafka.stop)
                 await broker.start_consumers(kafka)
             stack.push_async_callback(tasks.stop)
-            tasks.start("inbox", inbox.watch())
-            tasks.start("rules", book.watch())
-            tasks.start("flags", waking.wake_flags(engine, clock.utc_now))
-            tasks.start("outbox", Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE).run())
+            for name, loop in loops.items():
+                tasks.start(name, loop())
             for topic, kafka in consumers.items():
                 tasks.start(f"progress {topic}", progress[topic].watch(partial(broker.consumer_of, kafka)))
             yield
@@ -90,7 +97,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=_routers(settings, engine, book),
+        routers=_routers(settings, engine, book, metrics),
         openapi_url=None,
     )
 
@@ -122,10 +129,24 @@ def _consumers(
     return consumers
 
 
-def _routers(settings: Settings, engine: AsyncEngine, book: RuleBook) -> tuple[APIRouter, ...]:
+def _loops(
+    engine: AsyncEngine, publisher: Publisher, wallet: httpx2.AsyncClient, metrics: Metrics
+) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+    """What the service does by itself, by name."""
+    asker = WalletAsker(publisher, wallet, source=SOURCE)
+    return {
+        "flags": partial(waking.wake_flags, engine, clock.utc_now),
+        "blocks": BlockWorker(engine, asker, metrics, clock.utc_now).run,
+        "monitoring": Monitoring(engine, metrics, clock.utc_now).run,
+        "outbox": Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE).run,
+    }
+
+
+def _routers(settings: Settings, engine: AsyncEngine, book: RuleBook, metrics: Metrics) -> tuple[APIRouter, ...]:
     return (
         velocity_endpoints.router(settings, Reads(engine), clock.utc_now),
         score_endpoints.router(settings, Players(engine), lambda: book.rules, clock.utc_now),
         flag_endpoints.router(settings, engine, clock.utc_now),
         rule_endpoints.router(settings, engine, clock.utc_now),
+        monitoring_endpoints.router(settings, Watched(engine), metrics, clock.utc_now),
     )

@@ -5,6 +5,7 @@ from typing import Annotated
 
 from pydantic import Field, field_validator, model_validator
 
+from fraud_service.domain.blocks import BlockPolicy
 from fraud_service.domain.readings import Parameters
 from fraud_service.domain.scoring import Levels
 from shared import money
@@ -37,6 +38,8 @@ class Settings(ServiceSettings):
     fraud_suspicious_score: Points = 25
     fraud_risky_score: Points = 50
     fraud_fraudulent_score: Points = 75
+    # What a flag does by itself: `review` leaves all to people, `block` blocks its player in the wallet at once.
+    fraud_block_policy: BlockPolicy = BlockPolicy.REVIEW
     # A change of the rules acts on every instance within this time.
     fraud_rules_look_every_s: Seconds = 1
     # How long bets per minute are kept. At least the longest window that can be asked for, which is one day.

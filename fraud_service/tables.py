@@ -193,3 +193,29 @@ Index(
 )
 Index("fraud_flags_user_idx", fraud_flags.c.user_id, fraud_flags.c.created_at)
 Index("fraud_flags_queue_idx", fraud_flags.c.status, fraud_flags.c.score.desc(), fraud_flags.c.created_at)
+# Finds what was resolved lately.
+Index("fraud_flags_resolved_idx", fraud_flags.c.resolved_at, postgresql_where=text("resolved_at IS NOT NULL"))
+
+# A flag's block in the wallet. `ask_after`: when the wallet is asked for what is due; null where nothing is.
+fraud_blocks = Table(
+    "fraud_blocks",
+    metadata,
+    Column("flag_id", Uuid, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("position", BigInteger, comment="of the wallet's decision, in the player's lane"),
+    Column("requested_at", DateTime(timezone=True), nullable=False),
+    Column("lift_requested_at", DateTime(timezone=True)),
+    Column("ask_after", DateTime(timezone=True)),
+    Column("asked", Integer, nullable=False),
+    Column("state", Text, nullable=False),
+    Column("reason", Text, nullable=False),
+    Column("lift_reason", Text),
+    PrimaryKeyConstraint("flag_id", name="fraud_blocks_pkey"),
+    CheckConstraint(
+        "state IN ('requested', 'in_force', 'covered', 'refused', 'cancelled', 'lifting', 'lifted')",
+        name="fraud_blocks_state_check",
+    ),
+    CheckConstraint("(ask_after IS NOT NULL) = (state IN ('requested', 'lifting'))", name="fraud_blocks_due_check"),
+)
+Index("fraud_blocks_due_idx", fraud_blocks.c.ask_after, postgresql_where=text("ask_after IS NOT NULL"))
+Index("fraud_blocks_user_idx", fraud_blocks.c.user_id)

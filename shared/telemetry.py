@@ -76,9 +76,40 @@ class Metrics:
         )
         self.fraud_scores = Counter("langsense_fraud_scores", "Scores made.", registry=registry)
         self.fraud_flags = Counter("langsense_fraud_flags_raised", "Flags raised.", registry=registry)
+        self.fraud_blocks = Counter(
+            "langsense_fraud_blocks",
+            "The wallet's decisions on blocks of flags, by what became of the block.",
+            ("kind", "state"),
+            registry=registry,
+        )
         self.rules_disabled = Counter(
             "langsense_fraud_rules_disabled",
             "Rules that failed and were taken out of force.",
+            ("rule",),
+            registry=registry,
+        )
+
+        self._add_fraud_monitoring(registry)
+
+    def _add_fraud_monitoring(self, registry: CollectorRegistry) -> None:
+        """How well fraud detection does, looked at once a minute."""
+        self.fraud_unresolved = Gauge(
+            "langsense_fraud_flags_unresolved", "Flags that are not resolved.", registry=registry
+        )
+        self.fraud_playing = Gauge(
+            "langsense_fraud_flags_playing",
+            "Flags that are not resolved, and whose player has bet since: of the thousand with the highest scores.",
+            registry=registry,
+        )
+        self.fraud_silent_rules = Gauge(
+            "langsense_fraud_rules_silent", "Rules in force that never held lately.", registry=registry
+        )
+        self.fraud_noisy_rules = Gauge(
+            "langsense_fraud_rules_noisy", "Rules in force that hold too often to say anything.", registry=registry
+        )
+        self.fraud_precision = Gauge(
+            "langsense_fraud_rule_precision",
+            "Of the resolved flags that a rule was a reason of, the share that was confirmed.",
             ("rule",),
             registry=registry,
         )

@@ -8,11 +8,12 @@ from uuid import UUID
 
 from fastapi import APIRouter, Depends, Query
 from sqlalchemy import Row
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from fraud_service.domain.blocks import dismissed
 from fraud_service.domain.flags import UNRESOLVED, FlagStatus
 from fraud_service.endpoints.scores import reason_views
-from fraud_service.repository import flags
+from fraud_service.repository import blocks, flags
 from fraud_service.repository.flags import FlagPage, Flags
 from fraud_service.settings import Settings
 from shared import database
@@ -49,7 +50,10 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
     @endpoints.post("/fraud/flags/{flag_id}/resolution", summary="Say what became of a flag")
     async def post_resolution(flag_id: UUID, asked: Resolution) -> FlagView:
         async with database.transaction(engine) as connection:
-            return _view(await flags.move(connection, flag_id, FlagStatus(asked.status), asked.by, asked.note))
+            moved = await flags.move(connection, flag_id, FlagStatus(asked.status), asked.by, asked.note)
+            if asked.status == FlagStatus.DISMISSED:
+                await lift(connection, flag_id, asked)
+            return _view(moved)
 
     @endpoints.post("/fraud/flags/{flag_id}/snooze", summary="Leave a flag alone until a moment")
     async def post_snooze(flag_id: UUID, asked: Snooze) -> FlagView:
@@ -68,6 +72,13 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
     async def post_note(flag_id: UUID, asked: NewNote) -> FlagView:
         async with database.transaction(engine) as connection:
             return _view(await flags.add_note(connection, flag_id, asked.by, asked.note))
+
+    async def lift(connection: AsyncConnection, flag_id: UUID, asked: Resolution) -> None:
+        # Whatever the policy is now: it may have been another when the flag was raised.
+        block = await blocks.lock(connection, flag_id)
+        if block is not None:
+            now = clock()
+            await blocks.save(connection, dismissed(block, asked.by, asked.note, now), now)
 
     return endpoints
 

@@ -10,6 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fraud_service.domain import observations
 from fraud_service.domain import velocity as pace
+from fraud_service.handlers import blocking
 from fraud_service.handlers.scorer import Scorer
 from fraud_service.repository import velocity
 from fraud_service.settings import Settings
@@ -58,6 +59,7 @@ def applying(settings: Settings, scorer: Scorer, metrics: Metrics, clock: Clock)
         increments = pace.fold(events)
         await velocity.save(connection, increments, keep_since=increments.latest - settings.retention)
         await scorer.apply(connection, observations.of_ledger(events))
+        await blocking.apply(connection, events, clock)
         now = clock()
         for event in events:
             metrics.detection_s.observe(max((now - event.created_at).total_seconds(), 0))

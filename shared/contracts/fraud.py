@@ -156,3 +156,62 @@ class RuleMove(_Part):
     """Who moves a version of a rule."""
 
     by: Text
+
+
+class PlayingFlag(_Part):
+    """An unresolved flag whose player has bet since it was raised."""
+
+    id: UUID
+    user_id: int
+    score: int
+    status: str
+    created_at: Moment
+    last_bet_minute: Moment
+
+
+class RuleFirings(_Part):
+    """A version in force: how often it was asked of a player, and how often it held."""
+
+    rule: str
+    version: int
+    state: str
+    since: Moment
+    asked: int
+    fired: int
+    fired_permille: int
+
+
+class DetectionLag(_Part):
+    """Seconds from the wallet's decision to the score that counts it; upper bounds, and null before the first.
+
+    Of the instance that answers, since it started.
+    """
+
+    events: int
+    p50_s: float | None
+    p99_s: float | None
+
+
+class RulePrecision(_Part):
+    """Of the resolved flags that a rule was a reason of: how many were confirmed."""
+
+    rule: str
+    confirmed: int
+    dismissed: int
+    precision_permille: int
+
+
+class MonitoringView(_Part):
+    """How well fraud detection does, over so many days.
+
+    `playing` is of the thousand unresolved flags with the highest scores. A rule is silent that never held, and noisy
+    that holds too often; one that was hardly asked is neither.
+    """
+
+    days: int
+    unresolved: int
+    playing: list[PlayingFlag]
+    silent_rules: list[RuleFirings]
+    noisy_rules: list[RuleFirings]
+    detection: DetectionLag
+    precision: list[RulePrecision]

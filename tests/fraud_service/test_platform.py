@@ -1,5 +1,6 @@
 """Scores, flags, alerts and rules of one running instance, from Kafka to HTTP."""
 
+import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -7,18 +8,21 @@ from typing import Any
 import httpx2
 import orjson
 import pytest
+from aiokafka import AIOKafkaConsumer
 from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.app import create_app
+from fraud_service.domain.blocks import BlockPolicy
 from fraud_service.settings import Settings
 from fraud_service.tables import games, outbox
 from shared import database as databases
-from shared.broker import Publisher
+from shared.broker import BrokerOptions, Publisher
+from shared.contracts.commands import decode
 from shared.contracts.headers import cloud_event
 from shared.contracts.kinds import Kind
 from shared.contracts.rounds import GameRound
-from shared.contracts.topics import GAME_ROUNDS, PAYMENTS_EVENTS
+from shared.contracts.topics import GAME_ROUNDS, PAYMENTS_EVENTS, WALLET_COMMANDS
 from shared.lanes import key_of
 from shared.testing import FakeLedger
 from tests.support import eventually, publish, started
@@ -215,3 +219,22 @@ async def test_a_wrong_rule_is_refused_with_the_place(client: httpx2.AsyncClient
     response = await client.post("/fraud/rules", json={"rule": rule, "author": "ana", "reason": "to try"})
     assert response.status_code == 422
     assert response.json()["errors"][0]["message"].startswith(f"{place}: ")
+
+
+async def test_with_policy_block_a_flag_asks_the_wallet_for_a_block(
+    live_settings: Settings, publisher: Publisher, kafka: BrokerOptions
+) -> None:
+    blocking = live_settings.model_copy(update={"fraud_block_policy": BlockPolicy.BLOCK})
+    commands = AIOKafkaConsumer(
+        kafka.topic(WALLET_COMMANDS), bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
+    )
+    async with started(create_app(blocking)) as client:
+        raised = await flag(client, publisher, 42)
+        await commands.start()
+        try:
+            command = decode((await asyncio.wait_for(commands.getone(), 20)).value)
+        finally:
+            await commands.stop()
+    assert (command.kind, command.user_id, command.reference_id) == (Kind.FRAUD_BLOCK, 42, raised["id"])
+    assert command.reason is not None
+    assert "wins in a row; the threshold is 20" in command.reason
