@@ -33,7 +33,6 @@ from gateway.endpoints import (
 )
 from gateway.endpoints.door import Door
 from gateway.endpoints.exclusions import Guarding
-from gateway.endpoints.fraud import Working
 from gateway.endpoints.limit_changes import Changes
 from gateway.endpoints.rates import Rates
 from gateway.endpoints.standing import Standing
@@ -144,7 +143,6 @@ def assembled(
     changes = Changes(postings, clock.utc_now)
     asking = kyc.Asking(rates, known)
     guarding = Guarding(rates, excluded)
-    working = Working(suspicion, records)
     app = service.application(
         SERVICE,
         settings,
@@ -175,10 +173,7 @@ def assembled(
             exclusions.ends(door, guarding),
             exclusions.reads(door, rates, excluded),
             play.router(door, guarding),
-            fraud.scores(door, rates, suspicion),
-            fraud.flags(door, suspicion),
-            fraud.cases(door, working),
-            fraud.rules(door, suspicion, working),
+            *fraud.routers(door, rates, suspicion, records),
             standing.router(door, rates, Standing(reads, known, excluded, suspicion, clock.utc_now)),
         ),
         health_prefix=API,

@@ -81,6 +81,12 @@ def _answer(found: BaseModel | Passed, status: HTTPStatus = HTTPStatus.OK) -> Re
     return Json(found.model_dump(mode="json"), status)
 
 
+def routers(door: Door, rates: Rates, fraud: Fraud, records: Records) -> tuple[APIRouter, ...]:
+    """All endpoints of this module."""
+    working = Working(fraud, records)
+    return scores(door, rates, fraud), flags(door, fraud), cases(door, working), rules(door, fraud, working)
+
+
 def scores(door: Door, rates: Rates, fraud: Fraud) -> APIRouter:
     """How suspicious a player is, and why."""
     api = APIRouter(prefix=f"{API}/users/{{user_id}}/fraud-score", tags=["fraud"])
