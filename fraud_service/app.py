@@ -13,12 +13,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from fraud_service import tables
 from fraud_service.endpoints import flags as flag_endpoints
 from fraud_service.endpoints import monitoring as monitoring_endpoints
+from fraud_service.endpoints import jobs as job_endpoints
 from fraud_service.endpoints import rules as rule_endpoints
 from fraud_service.endpoints import scores as score_endpoints
 from fraud_service.endpoints import velocity as velocity_endpoints
 from fraud_service.handlers import intake, ledger, waking
 from fraud_service.handlers.blocking import Blocking, BlockWorker
 from fraud_service.handlers.monitoring import Monitoring
+from fraud_service.handlers.backtesting import Backtester
+from fraud_service.handlers.reprocessing import Reprocessor
 from fraud_service.handlers.rulebook import RuleBook
 from fraud_service.handlers.scorer import Scorer
 from fraud_service.repository.monitoring import Watched
@@ -61,11 +64,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         apply=ledger.applying(settings, scorer, metrics, clock.utc_now),
         metrics=metrics,
     )
+    reprocessor = Reprocessor(engine, book, scorer, per_s=settings.fraud_reprocessing_per_s)
+    backtester = Backtester(settings, engine, journal.HttpJournal(wallet))
     progress = {
         topic: Progress(options, topic, stalled_after_s=settings.stalled_after_s, metrics=metrics)
         for topic in (LEDGER_EVENTS, GAME_ROUNDS, PAYMENTS_EVENTS, COMPLIANCE_EVENTS)
     }
     loops = {"inbox": inbox.watch, "rules": book.watch, **_loops(engine, publisher, wallet, metrics)}
+    loops |= {"reprocessing": reprocessor.run, "backtests": backtester.run}
     consumers = _consumers(settings, options, engine, scorer, inbox, publisher, progress, metrics)
     for topic, watched in progress.items():
         health.alive_while("consumer" if topic == LEDGER_EVENTS else f"consumer of {topic}", watched.problem)
@@ -149,4 +155,5 @@ def _routers(settings: Settings, engine: AsyncEngine, book: RuleBook, metrics: M
         flag_endpoints.router(settings, engine, clock.utc_now),
         rule_endpoints.router(settings, engine, clock.utc_now),
         monitoring_endpoints.router(settings, Watched(engine), metrics, clock.utc_now),
+        job_endpoints.router(settings, engine),
     )

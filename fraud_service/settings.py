@@ -44,6 +44,10 @@ class Settings(ServiceSettings):
     fraud_rules_look_every_s: Seconds = 1
     # How long bets per minute are kept. At least the longest window that can be asked for, which is one day.
     fraud_retention_days: int = Field(default=7, ge=1, le=366)
+    # Players that are scored again in a second, by all instances together.
+    fraud_reprocessing_per_s: int = Field(default=500, ge=1, le=100_000)
+    # What a backtest replays at most: rows of the journal, rounds and shared instruments of its period.
+    fraud_backtest_rows: int = Field(default=500_000, ge=1, le=5_000_000)
     # Records in one batch at most.
     fraud_batch_records: int = Field(default=1000, ge=1, le=1000)
 

@@ -219,3 +219,32 @@ fraud_blocks = Table(
 )
 Index("fraud_blocks_due_idx", fraud_blocks.c.ask_after, postgresql_where=text("ask_after IS NOT NULL"))
 Index("fraud_blocks_user_idx", fraud_blocks.c.user_id)
+
+# What takes longer than a request: `reprocessing` and `backtest`. An instance that dies leaves its job to be due again.
+jobs = Table(
+    "jobs",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("created_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column(
+        "due_at",
+        DateTime(timezone=True),
+        nullable=False,
+        server_default=text("clock_timestamp()"),
+        comment="nobody takes it before; who works on it moves it on",
+    ),
+    Column("started_at", DateTime(timezone=True)),
+    Column("finished_at", DateTime(timezone=True)),
+    Column("done", BigInteger, nullable=False, server_default="0"),
+    Column("total", BigInteger, nullable=False, server_default="0"),
+    Column("place", BigInteger, nullable=False, server_default="0", comment="the last player that was scored again"),
+    Column("owner", Uuid),
+    Column("kind", Text, nullable=False),
+    Column("requested_by", Text, nullable=False),
+    Column("error", Text),
+    Column("request", JSON, nullable=False),
+    Column("result", JSON),
+    PrimaryKeyConstraint("id", name="jobs_pkey"),
+    CheckConstraint("kind IN ('reprocessing', 'backtest')", name="jobs_kind_check"),
+)
+Index("jobs_due_idx", jobs.c.kind, jobs.c.created_at, postgresql_where=text("finished_at IS NULL"))

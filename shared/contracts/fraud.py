@@ -215,3 +215,35 @@ class MonitoringView(_Part):
     noisy_rules: list[RuleFirings]
     detection: DetectionLag
     precision: list[RulePrecision]
+class NewReprocessing(_Part):
+    """Who has players scored again."""
+
+    by: Text
+
+
+class NewBacktest(_Part):
+    """Rules and versions of rules to try on what the period held, beside the active ones.
+
+    A rule takes the place of the active one of its id. The period goes from a moment up to, not including, another.
+    """
+
+    rules: list[dict[str, Any]] = Field(default=[], max_length=50)
+    versions: list[int] = Field(default=[], max_length=50)
+    since: Moment = Field(alias="from")
+    until: Moment = Field(alias="to")
+    by: Text
+
+
+class JobView(_Part):
+    """A job's progress: players scored again, or events replayed. `result` is a backtest's, once it has finished."""
+
+    id: UUID
+    kind: str
+    requested_by: str
+    created_at: Moment
+    started_at: Moment | None
+    finished_at: Moment | None
+    done: int
+    total: int
+    error: str | None
+    result: dict[str, Any] | None
