@@ -12,15 +12,15 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service import tables
 from fraud_service.endpoints import flags as flag_endpoints
-from fraud_service.endpoints import monitoring as monitoring_endpoints
 from fraud_service.endpoints import jobs as job_endpoints
+from fraud_service.endpoints import monitoring as monitoring_endpoints
 from fraud_service.endpoints import rules as rule_endpoints
 from fraud_service.endpoints import scores as score_endpoints
 from fraud_service.endpoints import velocity as velocity_endpoints
 from fraud_service.handlers import intake, ledger, waking
+from fraud_service.handlers.backtesting import Backtester
 from fraud_service.handlers.blocking import Blocking, BlockWorker
 from fraud_service.handlers.monitoring import Monitoring
-from fraud_service.handlers.backtesting import Backtester
 from fraud_service.handlers.reprocessing import Reprocessor
 from fraud_service.handlers.rulebook import RuleBook
 from fraud_service.handlers.scorer import Scorer
@@ -48,9 +48,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    engine = database.create_engine(
-        settings.fraud_database_url, application=SERVICE, schema=tables.SCHEMA, pool_size=10
-    )
+    dsn = settings.fraud_database_url
+    engine = database.create_engine(dsn, application=SERVICE, schema=tables.SCHEMA, pool_size=10)
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     publisher = Publisher(options)
     book = RuleBook(engine, metrics, look_every_s=settings.fraud_rules_look_every_s)
@@ -64,14 +63,12 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         apply=ledger.applying(settings, scorer, metrics, clock.utc_now),
         metrics=metrics,
     )
-    reprocessor = Reprocessor(engine, book, scorer, per_s=settings.fraud_reprocessing_per_s)
-    backtester = Backtester(settings, engine, journal.HttpJournal(wallet))
     progress = {
         topic: Progress(options, topic, stalled_after_s=settings.stalled_after_s, metrics=metrics)
         for topic in (LEDGER_EVENTS, GAME_ROUNDS, PAYMENTS_EVENTS, COMPLIANCE_EVENTS)
     }
     loops = {"inbox": inbox.watch, "rules": book.watch, **_loops(engine, publisher, wallet, metrics)}
-    loops |= {"reprocessing": reprocessor.run, "backtests": backtester.run}
+    loops |= _jobs(settings, engine, book, scorer, wallet)
     consumers = _consumers(settings, options, engine, scorer, inbox, publisher, progress, metrics)
     for topic, watched in progress.items():
         health.alive_while("consumer" if topic == LEDGER_EVENTS else f"consumer of {topic}", watched.problem)
@@ -145,6 +142,15 @@ def _loops(
         "blocks": BlockWorker(engine, asker, metrics, clock.utc_now).run,
         "monitoring": Monitoring(engine, metrics, clock.utc_now).run,
         "outbox": Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE).run,
+    }
+
+
+def _jobs(
+    settings: Settings, engine: AsyncEngine, book: RuleBook, scorer: Scorer, wallet: httpx2.AsyncClient
+) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
+    return {
+        "reprocessing": Reprocessor(engine, book, scorer, per_s=settings.fraud_reprocessing_per_s).run,
+        "backtests": Backtester(settings, engine, journal.HttpJournal(wallet)).run,
     }
 
 

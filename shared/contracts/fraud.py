@@ -215,6 +215,8 @@ class MonitoringView(_Part):
     noisy_rules: list[RuleFirings]
     detection: DetectionLag
     precision: list[RulePrecision]
+
+
 class NewReprocessing(_Part):
     """Who has players scored again."""
 

@@ -54,8 +54,8 @@ def _create_scores() -> None:
             revision bigint NOT NULL DEFAULT 0,
             score smallint NOT NULL DEFAULT 0,
             level text NOT NULL DEFAULT 'SAFE',
-            reasons json NOT NULL DEFAULT '[]',
-            shadow json NOT NULL DEFAULT '[]',
+            reasons json NOT NULL,
+            shadow json NOT NULL,
             state json,
             CONSTRAINT features_pkey PRIMARY KEY (user_id),
             CONSTRAINT features_score_check CHECK (score BETWEEN 0 AND 100)
