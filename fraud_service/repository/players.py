@@ -18,7 +18,8 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 HISTORY_STEP = 5
 _NO_RULES: frozenset[str] = frozenset()
 
-_MAKE = "INSERT INTO features (user_id) SELECT * FROM unnest($1::bigint[]) ON CONFLICT DO NOTHING"
+_MAKE = """INSERT INTO features (user_id, reasons, shadow)
+    SELECT user_id, '[]', '[]' FROM unnest($1::bigint[]) AS n (user_id) ON CONFLICT DO NOTHING"""
 _LOCK = """SELECT user_id, state::text, score, level, reasons::text FROM features WHERE user_id = ANY($1::bigint[])
     ORDER BY user_id FOR UPDATE"""
 _SAVE = """UPDATE features AS f
