@@ -41,6 +41,8 @@ from shared.telemetry import Metrics
 
 SERVICE = "fraud_service"
 SOURCE = f"/langsense/{SERVICE}"
+# Rounds and signals, as one consumer.
+INTAKE = "intake"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -64,14 +66,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         metrics=metrics,
     )
     progress = {
-        topic: Progress(options, topic, stalled_after_s=settings.stalled_after_s, metrics=metrics)
-        for topic in (LEDGER_EVENTS, GAME_ROUNDS, PAYMENTS_EVENTS, COMPLIANCE_EVENTS)
+        name: Progress(options, name, stalled_after_s=settings.stalled_after_s, metrics=metrics)
+        for name in (LEDGER_EVENTS, INTAKE)
     }
     loops = {"inbox": inbox.watch, "rules": book.watch, **_loops(engine, publisher, wallet, metrics)}
     loops |= _jobs(settings, engine, book, scorer, wallet)
     consumers = _consumers(settings, options, engine, scorer, inbox, publisher, progress, metrics)
-    for topic, watched in progress.items():
-        health.alive_while("consumer" if topic == LEDGER_EVENTS else f"consumer of {topic}", watched.problem)
+    health.alive_while("consumer", progress[LEDGER_EVENTS].problem)
+    health.alive_while("intake", progress[INTAKE].problem)
     health.alive_while("tasks", tasks.problem)
     health.ready_when("database", lambda: migrations.check_at_head(engine, SERVICE, tables.SCHEMA))
 
@@ -90,8 +92,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             stack.push_async_callback(tasks.stop)
             for name, loop in loops.items():
                 tasks.start(name, loop())
-            for topic, kafka in consumers.items():
-                tasks.start(f"progress {topic}", progress[topic].watch(partial(broker.consumer_of, kafka)))
+            for name, kafka in consumers.items():
+                tasks.start(f"progress of {name}", progress[name].watch(partial(broker.consumer_of, kafka)))
             yield
 
     return service.application(
@@ -115,20 +117,19 @@ def _consumers(
     progress: Mapping[str, Progress],
     metrics: Metrics,
 ) -> Mapping[str, KafkaBroker]:
-    """One consumer a topic, so that none waits for another."""
+    """The ledger's consumer, and one of everything else, so that the ledger waits for nothing."""
     takes: dict[str, intake.Take] = {GAME_ROUNDS: intake.Rounds(engine, scorer, publisher, metrics).take}
     for topic in (PAYMENTS_EVENTS, COMPLIANCE_EVENTS):
         takes[topic] = intake.Signals(engine, scorer, publisher, metrics, topic).take
     routers = {
-        topic: intake.router(settings, options, topic, take, progress=progress[topic], metrics=metrics)
-        for topic, take in takes.items()
+        LEDGER_EVENTS: ledger.router(
+            settings, options, inbox=inbox, scorer=scorer, progress=progress[LEDGER_EVENTS], metrics=metrics
+        ),
+        INTAKE: intake.router(settings, options, takes, progress=progress[INTAKE], metrics=metrics),
     }
-    routers[LEDGER_EVENTS] = ledger.router(
-        settings, options, inbox=inbox, scorer=scorer, progress=progress[LEDGER_EVENTS], metrics=metrics
-    )
-    consumers = {topic: broker.consumer_broker(options) for topic in routers}
-    for topic, kafka in consumers.items():
-        kafka.include_router(routers[topic])
+    consumers = {name: broker.consumer_broker(options) for name in routers}
+    for name, kafka in consumers.items():
+        kafka.include_router(routers[name])
     return consumers
 
 

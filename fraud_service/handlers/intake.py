@@ -1,6 +1,6 @@
 """Kafka in: rounds of games, and what other services' events tell of players. Each event counts once, by its id."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
 
 import orjson
 from aiokafka import ConsumerRecord
@@ -29,27 +29,31 @@ from shared.telemetry import Metrics
 
 log = logs.get(__name__)
 
+GROUP = "fraud_service.intake"
 ATTEMPTS = 6
 Take = Callable[[Sequence[ConsumerRecord]], Awaitable[None]]
 
 
 def router(
-    settings: Settings, options: BrokerOptions, topic: str, take: Take, *, progress: Progress, metrics: Metrics
+    settings: Settings, options: BrokerOptions, takes: Mapping[str, Take], *, progress: Progress, metrics: Metrics
 ) -> KafkaRouter:
-    """The subscriber of one topic."""
+    """One subscriber of several topics, each with what takes its records: an idle topic costs no consumer."""
     kafka = KafkaRouter()
-    group = f"fraud_service.{topic}"
 
     subscriber: BatchSubscriber = kafka.subscriber(
-        options.topic(topic), **batches(options, group, max_records=settings.fraud_batch_records)
+        *(options.topic(topic) for topic in takes), **batches(options, GROUP, max_records=settings.fraud_batch_records)
     )
 
     @subscriber
     async def events(message: KafkaMessage) -> None:
         batch: tuple[ConsumerRecord, ...] = message.raw_message
-        metrics.batch_records.labels(topic).observe(len(batch))
-        with progress.batch(), metrics.batch_s.labels(topic).time():
-            await take(batch)
+        with progress.batch():
+            for topic, take in takes.items():
+                records = [record for record in batch if record.topic == options.topic(topic)]
+                if records:
+                    metrics.batch_records.labels(topic).observe(len(records))
+                    with metrics.batch_s.labels(topic).time():
+                        await take(records)
 
     return kafka
 

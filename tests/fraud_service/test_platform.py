@@ -238,3 +238,19 @@ async def test_with_policy_block_a_flag_asks_the_wallet_for_a_block(
     assert (command.kind, command.user_id, command.reference_id) == (Kind.FRAUD_BLOCK, 42, raised["id"])
     assert command.reason is not None
     assert "wins in a row; the threshold is 20" in command.reason
+
+
+async def test_the_queue_goes_on_behind_a_cursor(client: httpx2.AsyncClient, publisher: Publisher) -> None:
+    for user_id in (1, 2, 3):
+        await flag(client, publisher, user_id)
+    seen: list[int] = []
+    after = ""
+    while page := (await client.get(f"/fraud/flags?status=open&min_score=76&limit=2{after}")).json():
+        seen += [one["user_id"] for one in page]
+        after = f"&after={page[-1]['cursor']}"
+    assert seen == [1, 2, 3]
+    assert (await client.get("/fraud/flags?after=nonsense")).status_code == 422
+
+
+async def test_a_player_that_nothing_names_has_no_score(client: httpx2.AsyncClient) -> None:
+    assert (await client.get("/users/404/fraud-score")).status_code == 404
