@@ -9,7 +9,7 @@ from tests.end_to_end.support import Platform, asking, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
-PLAYER = 5300
+PLAYER = 5400
 SCORE = f"/users/{PLAYER}/fraud-score"
 MONEY: dict[str, Any] = {"user_id": PLAYER, "currency": "USD"}
 QUICK_BETS = 11
