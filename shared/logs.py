@@ -6,6 +6,8 @@ from typing import Literal
 
 import structlog
 
+from shared import cards
+
 
 def configure(service: str, level: str, fmt: Literal["json", "console"]) -> None:
     """Send structlog's and the standard library's records to standard output in one form. Call once, at start."""
@@ -29,7 +31,7 @@ def configure(service: str, level: str, fmt: Literal["json", "console"]) -> None
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
             foreign_pre_chain=shared,
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer],
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, renderer, _without_cards],
         )
     )
     root = logging.getLogger()
@@ -40,12 +42,16 @@ def configure(service: str, level: str, fmt: Literal["json", "console"]) -> None
         logging.getLogger(name).handlers = []
         logging.getLogger(name).propagate = True
     logging.getLogger("uvicorn.access").setLevel(logging.WARNING)
-    # aiokafka tells of each reconnect attempt, httpx2 of each request, alembic of each look at a schema's version (each
-    # readiness check is one); their warnings are enough.
-    for name in ("aiokafka", "httpx2", "alembic"):
+    # aiokafka tells of each reconnect attempt, httpx2 and stripe of each request, alembic of each look at a schema's
+    # version (each readiness check is one); their warnings are enough.
+    for name in ("aiokafka", "httpx2", "stripe", "alembic"):
         logging.getLogger(name).setLevel(max(logging.getLevelName(level), logging.WARNING))
     structlog.contextvars.clear_contextvars()
     structlog.contextvars.bind_contextvars(service=service)
+
+
+def _without_cards(logger: object, method: str, line: object) -> str:
+    return cards.redact(str(line))
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:
