@@ -1,0 +1,1 @@
+"""What comes in by itself, and who is asked outside."""

@@ -1,0 +1,1 @@
+"""Payment providers, each behind `payments_service.domain.ports.Provider`."""

@@ -1,0 +1,32 @@
+"""What Stripe and PayPal send, as their documentation shows it, about payments of ours."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID
+
+PAYMENT = UUID("0192f0c1-0000-7000-8000-000000000042")
+NOW = datetime(2026, 11, 24, 10, tzinfo=UTC)
+SECRET = "whsec_" + "a" * 32
+
+
+def stripe_event(event_type: str = "payment_intent.succeeded", **members: Any) -> bytes:
+    """An event about an object with these members."""
+    found = {
+        "id": "pi_1",
+        "object": "payment_intent",
+        "amount": 2500,
+        "currency": "usd",
+        "metadata": {"payment_id": str(PAYMENT), "user_id": "42", "confirmed": "false"},
+        "payment_method": "pm_1",
+        "status": "succeeded",
+        **members,
+    }
+    event = {
+        "id": "evt_1",
+        "object": "event",
+        "type": event_type,
+        "created": int(NOW.timestamp()),
+        "data": {"object": found},
+    }
+    return json.dumps(event).encode()
