@@ -30,3 +30,24 @@ def stripe_event(event_type: str = "payment_intent.succeeded", **members: Any) -
         "data": {"object": found},
     }
     return json.dumps(event).encode()
+
+
+def paypal_event(event_type: str = "PAYMENT.CAPTURE.COMPLETED", **members: Any) -> bytes:
+    """An event about a capture, or about what these members say."""
+    resource = {
+        "id": "CAP1",
+        "status": "COMPLETED",
+        "amount": {"currency_code": "USD", "value": "25.00"},
+        "custom_id": str(PAYMENT),
+        "supplementary_data": {"related_ids": {"order_id": "ORDER1"}},
+        "seller_receivable_breakdown": {"paypal_fee": {"currency_code": "USD", "value": "1.18"}},
+        **members,
+    }
+    event = {
+        "id": "WH-1",
+        "event_type": event_type,
+        "create_time": "2026-11-24T10:00:00Z",
+        "resource_type": "capture",
+        "resource": resource,
+    }
+    return json.dumps(event).encode()

@@ -1,0 +1,298 @@
+"""PayPal: orders take deposits, payouts pay, captures are refunded; a thin client, for no SDK knows payouts."""
+
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any
+from uuid import UUID
+
+import httpx2
+import orjson
+from cryptography.x509 import Certificate
+
+from payments_service.domain import amounts
+from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
+from payments_service.handlers.providers import paypal_events, reading
+from payments_service.handlers.providers.paypal_signatures import FIELDS, NotTrusted, Trust, Verifier, at_paypal
+from shared.clock import Clock
+from shared.errors import InvalidInput, ServiceUnavailable, Unauthenticated
+
+LIVE, SANDBOX = "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com"
+
+_ORDERS = {
+    "CREATED": Outcome.PENDING,
+    "SAVED": Outcome.PENDING,
+    "PAYER_ACTION_REQUIRED": Outcome.PENDING,
+    "APPROVED": Outcome.PROCESSING,
+    "VOIDED": Outcome.CANCELLED,
+}
+_CAPTURES = {
+    "COMPLETED": Outcome.COMPLETED,
+    "PENDING": Outcome.PROCESSING,
+    "DECLINED": Outcome.FAILED,
+    "FAILED": Outcome.FAILED,
+    "REFUNDED": Outcome.REFUNDED,
+    "PARTIALLY_REFUNDED": Outcome.REFUNDED,
+}
+_REFUNDS = {
+    "COMPLETED": Outcome.COMPLETED,
+    "PENDING": Outcome.PROCESSING,
+    "FAILED": Outcome.FAILED,
+    "CANCELLED": Outcome.CANCELLED,
+}
+_PAYOUTS = {
+    **dict.fromkeys(("PENDING", "ONHOLD", "UNCLAIMED"), Outcome.PROCESSING),
+    **dict.fromkeys(("FAILED", "RETURNED", "BLOCKED", "REFUNDED", "DENIED", "REVERSED"), Outcome.FAILED),
+    "CANCELED": Outcome.CANCELLED,
+    "SUCCESS": Outcome.COMPLETED,
+}
+_NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
+_APPROVE = ("payer-action", "approve")
+
+_Reader = Callable[[Mapping[str, Any]], ProviderAnswer]
+
+
+def trust(roots: Sequence[Certificate], api_base: str) -> Trust:
+    """Whom PayPal's webhooks are believed by: its certificate's name is its environment's."""
+    environment = "sandbox." if ".sandbox." in api_base else ""
+    return Trust(roots, f"messageverificationcerts.{environment}paypal.com", at_paypal)
+
+
+class PayPalProvider:
+    """PayPal. A webhook is verified here; where its certificate cannot be had or followed, by PayPal's API."""
+
+    name = "paypal"
+    methods = frozenset({"paypal"})
+
+    def __init__(
+        self,
+        client: httpx2.AsyncClient,
+        *,
+        api_base: str,
+        client_id: str,
+        client_secret: str,
+        webhook_ids: Sequence[str],
+        trust: Trust,
+        return_url: str,
+        clock: Clock,
+    ) -> None:
+        self._client = client
+        self._base = api_base.rstrip("/")
+        self._credentials = (client_id, client_secret)
+        self._webhook_ids = tuple(webhook_ids)
+        self._verifier = Verifier(client, trust, webhook_ids)
+        self._return_url = return_url
+        self._clock = clock
+        self._token: tuple[str, datetime] = ("", datetime.min.replace(tzinfo=UTC))
+
+    async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
+        """As `Provider.deposit`. Without an instrument (a vault's token) the player approves it at PayPal."""
+        source: dict[str, Any] = {
+            "experience_context": {"return_url": self._return_url, "cancel_url": self._return_url}
+        }
+        if request.instrument:
+            source = {"vault_id": request.instrument}
+        try:
+            amount = _amount(request, "currency_code")
+        except InvalidInput:
+            return _not_movable()
+        unit = {"custom_id": str(request.payment_id), "invoice_id": str(request.payment_id), "amount": amount}
+        body = {"intent": "CAPTURE", "purchase_units": [unit], "payment_source": {"paypal": source}}
+        return await self._attempt("/v2/checkout/orders", body, request.payment_id, _of_order)
+
+    async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
+        """As `Provider.pay_out`, to a PayPal account by its payer id."""
+        if not request.instrument:
+            return ProviderAnswer(Outcome.FAILED, None, "instrument_cannot_be_paid_out", None)
+        try:
+            amount = _amount(request, "currency")
+        except InvalidInput:
+            return _not_movable()
+        item = {
+            "recipient_type": "PAYPAL_ID",
+            "receiver": request.instrument,
+            "amount": amount,
+            "sender_item_id": str(request.payment_id),
+        }
+        body = {"sender_batch_header": {"sender_batch_id": str(request.payment_id)}, "items": [item]}
+        return await self._attempt("/v1/payments/payouts", body, request.payment_id, _of_new_payout)
+
+    async def refund(self, request: ProviderRequest, of_reference: str) -> ProviderAnswer:
+        """As `Provider.refund`, of an order's capture."""
+        try:
+            amount = _amount(request, "currency_code")
+        except InvalidInput:
+            return _not_movable()
+        order = await self._get(f"/v2/checkout/orders/{of_reference}")
+        capture = _capture_of(order) if order is not None else None
+        if capture is None:
+            return ProviderAnswer(Outcome.FAILED, None, "nothing_was_captured", None)
+        body = {"amount": amount, "custom_id": str(request.payment_id)}
+        path = f"/v2/payments/captures/{capture['id']}/refund"
+        return await self._attempt(path, body, request.payment_id, _of_refund)
+
+    async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
+        """As `Provider.look_up`. An order that the player approved is captured by it.
+
+        PayPal finds nothing by our ids: without a reference it is UNKNOWN until a webhook tells.
+        """
+        if reference is None:
+            return ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
+        if direction is Direction.WITHDRAWAL:
+            payout = await self._get(f"/v1/payments/payouts/{reference}")
+            return None if payout is None else _of_payout(payout)
+        if direction is Direction.REFUND:
+            refund = await self._get(f"/v2/payments/refunds/{reference}")
+            return None if refund is None else _of_refund(refund)
+        order = await self._get(f"/v2/checkout/orders/{reference}")
+        if order is None:
+            return None
+        if order.get("status") == "APPROVED":
+            return await self._attempt(
+                f"/v2/checkout/orders/{reference}/capture", {}, payment_id, _of_order, key=f"{payment_id}-capture"
+            )
+        return _of_order(order)
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
+        """As `Provider.read_webhook`."""
+        try:
+            await self._verifier.verify(headers, body, now)
+        except (NotTrusted, ServiceUnavailable):
+            await self._ask_paypal(headers, body)
+        return paypal_events.events(body, amounts.from_paypal)
+
+    async def _ask_paypal(self, headers: Mapping[str, str], body: bytes) -> None:
+        try:
+            event = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            raise Unauthenticated("the body is no JSON, and PayPal signs nothing else") from None
+        told = {field: reading.header(headers, name) for name, field in FIELDS.items()}
+        for webhook_id in self._webhook_ids:
+            asked = {**told, "webhook_id": webhook_id, "webhook_event": event}
+            response = await self._send("POST", "/v1/notifications/verify-webhook-signature", asked, {})
+            if response.status_code == httpx2.codes.OK and response.json().get("verification_status") == "SUCCESS":
+                return
+            if response.is_server_error:
+                raise ServiceUnavailable(f"PayPal answers {response.status_code}")
+        raise Unauthenticated("PayPal says that it did not sign this")
+
+    async def _attempt(
+        self, path: str, body: Mapping[str, Any], payment_id: UUID, read: _Reader, key: str | None = None
+    ) -> ProviderAnswer:
+        """What one request came to. Raises ServiceUnavailable where it is certain that nothing was done."""
+        headers = {"PayPal-Request-Id": key or str(payment_id), "Prefer": "return=representation"}
+        token = await self._access_token()
+        try:
+            response = await self._send_with(token, "POST", path, body, headers)
+        except _NEVER_SENT:
+            raise ServiceUnavailable("PayPal cannot be reached") from None
+        except httpx2.TransportError:
+            return ProviderAnswer(Outcome.UNKNOWN, None, "no_answer", None)
+        if response.status_code in (401, 403, 429):
+            raise ServiceUnavailable(f"PayPal does not take requests: {response.status_code}")
+        if response.is_success:
+            try:
+                return read(response.json())
+            except (ValueError, KeyError, TypeError, AttributeError):
+                return ProviderAnswer(Outcome.UNKNOWN, None, "unreadable_answer", None)
+        issue = _issue(response)
+        # A key or a batch id that was used before: the first request may have been done.
+        if response.is_server_error or response.status_code == 409 or "DUPLICATE" in issue:
+            return ProviderAnswer(Outcome.UNKNOWN, None, issue, None)
+        return ProviderAnswer(Outcome.FAILED, None, issue, None)
+
+    async def _get(self, path: str) -> dict[str, Any] | None:
+        response = await self._send("GET", path, None, {})
+        if response.status_code == httpx2.codes.NOT_FOUND:
+            return None
+        if not response.is_success:
+            raise ServiceUnavailable(f"PayPal answers {response.status_code}")
+        found: dict[str, Any] = response.json()
+        return found
+
+    async def _send(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> httpx2.Response:
+        """One request that moves nothing. Raises ServiceUnavailable."""
+        try:
+            return await self._send_with(await self._access_token(), method, path, body, headers)
+        except httpx2.TransportError:
+            raise ServiceUnavailable("PayPal does not answer") from None
+
+    async def _send_with(
+        self, token: str, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> httpx2.Response:
+        headers = {"Authorization": f"Bearer {token}", **headers}
+        return await self._client.request(method, self._base + path, json=body, headers=headers)
+
+    async def _access_token(self) -> str:
+        token, until = self._token
+        now = self._clock()
+        if now < until:
+            return token
+        try:
+            response = await self._client.post(
+                f"{self._base}/v1/oauth2/token", data={"grant_type": "client_credentials"}, auth=self._credentials
+            )
+        except httpx2.TransportError:
+            raise ServiceUnavailable("PayPal does not answer") from None
+        if not response.is_success:
+            raise ServiceUnavailable(f"PayPal gives no token: {response.status_code}")
+        found = response.json()
+        # A minute early, for what is under way with it.
+        self._token = found["access_token"], now + timedelta(seconds=int(found["expires_in"]) - 60)
+        return self._token[0]
+
+
+def _amount(request: ProviderRequest, currency: str) -> dict[str, str]:
+    return {currency: request.currency, "value": amounts.to_paypal(request.amount_minor, request.currency)}
+
+
+def _not_movable() -> ProviderAnswer:
+    return ProviderAnswer(Outcome.FAILED, None, "amount_not_movable", None)
+
+
+def _capture_of(order: Mapping[str, Any]) -> dict[str, Any] | None:
+    for unit in order.get("purchase_units", ()):
+        for capture in unit.get("payments", {}).get("captures", ()):
+            found: dict[str, Any] = capture
+            return found
+    return None
+
+
+def _of_order(order: Mapping[str, Any]) -> ProviderAnswer:
+    capture = _capture_of(order)
+    if capture is not None:
+        outcome = _CAPTURES.get(capture.get("status", ""), Outcome.UNKNOWN)
+        return ProviderAnswer(outcome, order["id"], capture.get("status_details", {}).get("reason"), None)
+    outcome = _ORDERS.get(order.get("status", ""), Outcome.UNKNOWN)
+    links = [link["href"] for link in order.get("links", ()) if link.get("rel") in _APPROVE]
+    action = {"type": "redirect", "url": links[0]} if links and outcome is Outcome.PENDING else None
+    return ProviderAnswer(outcome, order["id"], None, action)
+
+
+def _of_new_payout(payout: Mapping[str, Any]) -> ProviderAnswer:
+    return ProviderAnswer(Outcome.PROCESSING, payout["batch_header"]["payout_batch_id"], None, None)
+
+
+def _of_payout(payout: Mapping[str, Any]) -> ProviderAnswer:
+    header = payout["batch_header"]
+    if header.get("batch_status") == "DENIED":
+        return ProviderAnswer(Outcome.FAILED, header["payout_batch_id"], "batch_denied", None)
+    item: dict[str, Any] = next(iter(payout.get("items", ())), {})
+    outcome = _PAYOUTS.get(item.get("transaction_status", "PENDING"), Outcome.UNKNOWN)
+    return ProviderAnswer(outcome, header["payout_batch_id"], item.get("errors", {}).get("name"), None)
+
+
+def _of_refund(refund: Mapping[str, Any]) -> ProviderAnswer:
+    outcome = _REFUNDS.get(refund.get("status", ""), Outcome.UNKNOWN)
+    return ProviderAnswer(outcome, refund["id"], refund.get("status_details", {}).get("reason"), None)
+
+
+def _issue(response: httpx2.Response) -> str:
+    """What PayPal calls the trouble. Its details show what was sent, and are not told."""
+    try:
+        told = response.json()
+    except ValueError:
+        return f"status_{response.status_code}"
+    issues = [detail.get("issue") for detail in told.get("details", ()) if detail.get("issue")]
+    return str(issues[0] if issues else told.get("name", f"status_{response.status_code}"))

@@ -1,0 +1,208 @@
+"""What PayPal's webhooks say of payments."""
+
+from collections.abc import Callable
+from datetime import datetime
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
+
+from payments_service.domain.ports import Direction, Outcome, ProviderEvent
+from payments_service.handlers.providers import reading
+from shared.errors import InvalidInput
+
+# Minor units of PayPal's decimal text in a currency.
+FromText = Callable[[str, str], int]
+
+_ORDERS = {"CHECKOUT.ORDER.APPROVED": Outcome.PROCESSING, "CHECKOUT.ORDER.VOIDED": Outcome.CANCELLED}
+_CAPTURES = {
+    "PAYMENT.CAPTURE.COMPLETED": Outcome.COMPLETED,
+    "PAYMENT.CAPTURE.PENDING": Outcome.PROCESSING,
+    "PAYMENT.CAPTURE.DENIED": Outcome.FAILED,
+    "PAYMENT.CAPTURE.DECLINED": Outcome.FAILED,
+    "PAYMENT.CAPTURE.REVERSED": Outcome.CHARGED_BACK,
+}
+_REFUNDS = {"PAYMENT.CAPTURE.REFUNDED": Outcome.COMPLETED}
+# An unclaimed payout waits thirty days for its receiver, and then comes back: RETURNED.
+_PAYOUTS = {
+    "PAYMENT.PAYOUTS-ITEM.SUCCEEDED": Outcome.COMPLETED,
+    "PAYMENT.PAYOUTS-ITEM.HELD": Outcome.PROCESSING,
+    "PAYMENT.PAYOUTS-ITEM.UNCLAIMED": Outcome.PROCESSING,
+    "PAYMENT.PAYOUTS-ITEM.FAILED": Outcome.FAILED,
+    "PAYMENT.PAYOUTS-ITEM.DENIED": Outcome.FAILED,
+    "PAYMENT.PAYOUTS-ITEM.BLOCKED": Outcome.FAILED,
+    "PAYMENT.PAYOUTS-ITEM.RETURNED": Outcome.FAILED,
+    "PAYMENT.PAYOUTS-ITEM.REFUNDED": Outcome.FAILED,
+    "PAYMENT.PAYOUTS-ITEM.CANCELED": Outcome.CANCELLED,
+}
+
+
+class _Model(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class _Event(_Model):
+    id: str = Field(pattern=r"^[A-Za-z0-9_.-]{1,128}$")
+    event_type: str = Field(max_length=128)
+    create_time: AwareDatetime
+    resource: dict[str, JsonValue]
+
+
+class _Money(_Model):
+    # Orders, captures and refunds write currency_code, payouts currency.
+    currency: str = Field(validation_alias="currency_code", pattern=r"^[A-Z]{3}$")
+    value: str = Field(max_length=20)
+
+
+class _PayoutMoney(_Model):
+    currency: str = Field(pattern=r"^[A-Z]{3}$")
+    value: str = Field(max_length=20)
+
+
+class _Breakdown(_Model):
+    paypal_fee: _Money | None = None
+
+
+class _Related(_Model):
+    order_id: str | None = None
+
+
+class _Supplementary(_Model):
+    related_ids: _Related = _Related()
+
+
+class _Reason(_Model):
+    reason: str | None = None
+
+
+class _Unit(_Model):
+    custom_id: str | None = None
+    amount: _Money
+
+
+class _Order(_Model):
+    id: str
+    purchase_units: list[_Unit] = Field(min_length=1)
+
+
+class _Capture(_Model):
+    id: str
+    amount: _Money
+    custom_id: str | None = None
+    supplementary_data: _Supplementary = _Supplementary()
+    seller_receivable_breakdown: _Breakdown = _Breakdown()
+    status_details: _Reason = _Reason()
+
+
+class _Refund(_Model):
+    id: str
+    amount: _Money
+    custom_id: str | None = None
+
+
+class _PayoutItem(_Model):
+    sender_item_id: str | None = None
+    amount: _PayoutMoney
+    receiver: str | None = None
+
+
+class _PayoutError(_Model):
+    name: str | None = None
+
+
+class _Payout(_Model):
+    payout_batch_id: str
+    payout_item: _PayoutItem
+    payout_item_fee: _PayoutMoney | None = None
+    errors: _PayoutError | None = None
+
+
+def events(body: bytes, from_text: FromText) -> list[ProviderEvent]:
+    """What a verified body says: one event, or none where it says nothing of interest. Raises InvalidInput."""
+    event = reading.model_of(_Event, body)
+    if event.event_type in _ORDERS:
+        return [_order(event, from_text)]
+    if event.event_type in _CAPTURES:
+        return [_capture(event, from_text)]
+    if event.event_type in _REFUNDS:
+        return [_refund(event, from_text)]
+    if event.event_type in _PAYOUTS:
+        return [_payout(event, from_text)]
+    return []
+
+
+def _order(event: _Event, from_text: FromText) -> ProviderEvent:
+    found = reading.part_of(_Order, event.resource)
+    unit = found.purchase_units[0]
+    return _event(event, Direction.DEPOSIT, _ORDERS[event.event_type], found.id, unit.custom_id, unit.amount, from_text)
+
+
+def _capture(event: _Event, from_text: FromText) -> ProviderEvent:
+    found = reading.part_of(_Capture, event.resource)
+    made = _event(
+        event,
+        Direction.DEPOSIT,
+        _CAPTURES[event.event_type],
+        # The order is what a deposit is known by, before and after its capture.
+        found.supplementary_data.related_ids.order_id,
+        found.custom_id,
+        found.amount,
+        from_text,
+    )
+    fee = found.seller_receivable_breakdown.paypal_fee
+    return made._replace(
+        fee_minor=None if fee is None else from_text(fee.value, fee.currency), reason=found.status_details.reason
+    )
+
+
+def _refund(event: _Event, from_text: FromText) -> ProviderEvent:
+    found = reading.part_of(_Refund, event.resource)
+    return _event(
+        event, Direction.REFUND, _REFUNDS[event.event_type], found.id, found.custom_id, found.amount, from_text
+    )
+
+
+def _payout(event: _Event, from_text: FromText) -> ProviderEvent:
+    found = reading.part_of(_Payout, event.resource)
+    item, fee = found.payout_item, found.payout_item_fee
+    made = _event(
+        event,
+        Direction.WITHDRAWAL,
+        _PAYOUTS[event.event_type],
+        found.payout_batch_id,
+        item.sender_item_id,
+        item.amount,
+        from_text,
+    )
+    return made._replace(
+        fee_minor=None if fee is None else from_text(fee.value, fee.currency),
+        reason=found.errors.name if found.errors else None,
+        instrument=item.receiver,
+    )
+
+
+def _event(
+    event: _Event,
+    direction: Direction,
+    outcome: Outcome,
+    reference: str | None,
+    our_id: str | None,
+    amount: _Money | _PayoutMoney,
+    from_text: FromText,
+) -> ProviderEvent:
+    payment_id = reading.our_id(our_id)
+    if payment_id is None and reference is None:
+        raise InvalidInput(reading.nothing_to_find_it_by())
+    moment: datetime = event.create_time
+    return ProviderEvent(
+        event_id=event.id,
+        payment_id=payment_id,
+        reference=reference,
+        direction=direction,
+        outcome=outcome,
+        amount_minor=from_text(amount.value, amount.currency),
+        currency=amount.currency,
+        fee_minor=None,
+        reason=None,
+        instrument=None,
+        last4=None,
+        occurred_at=moment,
+    )
