@@ -8,11 +8,15 @@ import os
 import secrets
 from pathlib import Path
 
+from ops import development_certificates
 from ops.provision import SCHEMAS
-from shared import tokens
+from shared import clock, tokens
 
 SIGNING_KEY = "development_signing_key"
 JWKS = "jwks.json"
+SANDBOX_CERTIFICATE_KEY = "sandbox_certificate_key"
+# The name in the certificate that the sandbox signs webhooks with.
+SANDBOX_SUBJECT = "sandbox.langsense.internal"
 POSTGRES_PASSWORD = "postgres_password"  # noqa: S105 - a file's name
 
 
@@ -26,6 +30,8 @@ def ensure(folder: Path) -> None:
     _once(folder / "audit_signing_keys", f"b1:{secrets.token_hex(32)}")
     _once(folder / "kyc_keys", f"e1:{secrets.token_hex(32)}")
     _once(folder / "kyc_index_keys", f"i1:{secrets.token_hex(32)}")
+    _once(folder / "sandbox_api_token", secrets.token_urlsafe(32))
+    _once(folder / "sandbox_webhook_secret", f"whsec_{secrets.token_urlsafe(32)}")
     _once(folder / POSTGRES_PASSWORD, secrets.token_urlsafe(24))
     for role in SCHEMAS:
         _once(folder / password_file(role), secrets.token_urlsafe(24))
@@ -33,6 +39,12 @@ def ensure(folder: Path) -> None:
         private, public = tokens.generate_keys()
         _once(folder / JWKS, json.dumps(public))
         _once(folder / SIGNING_KEY, json.dumps(private))
+    if not (folder / SANDBOX_CERTIFICATE_KEY).exists():
+        made = development_certificates.make(SANDBOX_SUBJECT, clock.utc_now())
+        write(folder, "sandbox_authority", made.authority)
+        write(folder, "sandbox_certificate", made.certificate)
+        # The last, so that what was broken off is made anew.
+        write(folder, SANDBOX_CERTIFICATE_KEY, made.key)
 
 
 def password_file(role: str) -> str:

@@ -33,6 +33,7 @@ class Places:
     lanes: int = 12
     checkpoint_sink: str = ""
     audit_sink: str = ""
+    sandbox_url: str = ""
     broker: str = "external"
 
     def environment(self) -> dict[str, str]:
@@ -48,6 +49,8 @@ class Places:
             "CHECKPOINT_SINK": self.checkpoint_sink,
             "AUDIT_SINK": self.audit_sink,
         }
+        if self.sandbox_url:
+            variables["SANDBOX_URL"] = self.sandbox_url
         for service, url in self.service_urls.items():
             variables[f"{service.upper()}_SERVICE_URL"] = url
         for service, url in self.database_urls.items():
@@ -108,4 +111,5 @@ def _from_environment() -> Places:
         lanes=int(os.environ.get("LANES", "12")),
         checkpoint_sink=os.environ.get("CHECKPOINT_SINK", ""),
         audit_sink=os.environ.get("AUDIT_SINK", ""),
+        sandbox_url=os.environ.get("SANDBOX_URL", ""),
     )

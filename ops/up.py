@@ -41,6 +41,10 @@ APPLICATIONS = {
     "payments": "payments_service.app:create_app",
     "metrics": "metrics_service.app:create_app",
 }
+# What runs beside them: the payment provider of development.
+SANDBOX = "sandbox"
+PROGRAMS = {**APPLICATIONS, SANDBOX: "ops.sandbox.app:create_app"}
+SANDBOX_FILE = "sandbox.db"
 
 
 @dataclass
@@ -69,7 +73,7 @@ def platform(
     data.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         stack.enter_context(_sole_user(data))
-        ports = {name: gateway_port + count for count, name in enumerate(APPLICATIONS)}
+        ports = {name: gateway_port + count for count, name in enumerate(PROGRAMS)}
         _check_ports(ports)
         secrets_dir = data / places.SECRETS
         development_secrets.ensure(secrets_dir)
@@ -89,6 +93,7 @@ def platform(
             kafka_fetch_max_wait_ms=cluster.fetch_max_wait_ms,
             checkpoint_sink=(data / CHECKPOINTS).as_uri(),
             audit_sink=(data / AUDIT_CHECKPOINTS).as_uri(),
+            sandbox_url=f"http://127.0.0.1:{ports[SANDBOX]}",
             broker=cluster.label,
         )
         services: dict[str, Service] = {}
@@ -107,6 +112,7 @@ def welcome(found: Places, console: Console) -> None:
     table.add_row("gateway", f"{found.gateway_url}/api/v1   docs: {found.gateway_url}/docs")
     for name, url in found.service_urls.items():
         table.add_row(name, url)
+    table.add_row(SANDBOX, f"{found.sandbox_url}   (payment provider for development)")
     table.add_row("Kafka", f"{found.kafka_bootstrap_servers}   ({found.broker})")
     table.add_row("PostgreSQL", _without_password(found.database_urls["wallet"]))
     console.print(table)
@@ -203,8 +209,10 @@ def _start(name: str, port: int, data: Path, found: Places) -> Child:
         **found.environment(),
         "KEY_SOURCE": "file",
         "JWKS_FILE": str(found.secrets_dir / development_secrets.JWKS),
+        "SANDBOX_FILE": str(data / SANDBOX_FILE),
+        "SANDBOX_WEBHOOK_URL": f"{found.gateway_url}/api/v1/webhooks/{SANDBOX}",
     }
-    command = [sys.executable, "-m", "uvicorn", "--factory", APPLICATIONS[name], "--host", "127.0.0.1"]
+    command = [sys.executable, "-m", "uvicorn", "--factory", PROGRAMS[name], "--host", "127.0.0.1"]
     return Child.start(
         name,
         [*command, "--port", str(port), "--no-access-log", "--timeout-graceful-shutdown", "10"],

@@ -20,7 +20,8 @@ from ops.infrastructure.brokers import SINGLE_NODE
 from ops.infrastructure.containers import KAFKA_IMAGE, POSTGRES_IMAGE
 from ops.infrastructure.processes import dismiss, start_watchdog
 from ops.places import SERVICES
-from ops.up import APPLICATIONS
+from ops.sandbox.settings import SandboxSettings
+from ops.up import APPLICATIONS, PROGRAMS, SANDBOX
 from shared.keyring import AUDIT_KEYS
 from tests.deploy.conftest import ROOT, Compose
 from wallet_service.settings import LimitSettings
@@ -48,7 +49,7 @@ def hidden(block: dict[str, Any]) -> set[str]:
 
 class TestBlocks:
     def test_there_is_one_for_each_application_and_no_other(self, compose: Compose) -> None:
-        assert compose["services"].keys() == {*APPLICATIONS, *ONE_SHOTS, *SERVERS, "ops"}
+        assert compose["services"].keys() == {*APPLICATIONS, *ONE_SHOTS, *SERVERS, "ops", SANDBOX}
 
     @pytest.mark.parametrize("name", APPLICATIONS)
     def test_an_application_starts_as_all_do(self, compose: Compose, name: str) -> None:
@@ -99,6 +100,18 @@ class TestBlocks:
         with mock.patch.dict(os.environ, environment, clear=True):
             importlib.import_module(f"{package}.settings").Settings.load()
 
+    def test_the_sandbox_starts_with_what_it_is_given(self, compose: Compose, tmp_path: Path) -> None:
+        block = compose["services"][SANDBOX]
+        assert block["command"] == ["uvicorn", "--factory", PROGRAMS[SANDBOX]]
+        development_secrets.ensure(tmp_path)
+        for secret in hidden(block):
+            (tmp_path / secret).unlink()
+        environment = {**block["environment"], "SECRETS_DIR": str(tmp_path)}
+        with mock.patch.dict(os.environ, environment, clear=True):
+            settings = SandboxSettings.load()
+        assert settings.sandbox_file.parent.as_posix() in mounts(block)
+        assert settings.sandbox_url == compose["services"]["payments"]["environment"]["SANDBOX_URL"]
+
 
 class TestWhatIsKeptApart:
     def test_the_gateway_alone_is_published_and_to_this_machine_alone(self, compose: Compose) -> None:
@@ -116,7 +129,7 @@ class TestWhatIsKeptApart:
         assert not [name for name in given if re.search("PASSWORD|TOKEN|SECRET|CHAIN_KEYS|SIGNING", name)]
         assert not [name for name, value in given.items() if re.search(r"://[^/@]*:[^/@]*@", value or "")]
 
-    @pytest.mark.parametrize("name", [*APPLICATIONS, "ops", "postgres"])
+    @pytest.mark.parametrize("name", [*APPLICATIONS, SANDBOX, "ops", "postgres"])
     def test_secrets_are_read_and_not_written(self, compose: Compose, name: str) -> None:
         folder = mounts(compose["services"][name])[SECRETS_DIR]
         assert (folder["source"], folder["read_only"]) == ("secrets", True)
@@ -137,6 +150,21 @@ class TestWhatIsKeptApart:
     def test_the_keys_of_kyc_are_the_compliance_services(self, compose: Compose, keys: str) -> None:
         seen_by = {name for name in APPLICATIONS if keys not in hidden(compose["services"][name])}
         assert seen_by == {"compliance"}
+
+    @pytest.mark.parametrize("secret", ["sandbox_api_token", "sandbox_webhook_secret"])
+    def test_what_the_sandbox_shares_it_shares_with_the_payments_service(self, compose: Compose, secret: str) -> None:
+        seen_by = {name for name in PROGRAMS if secret not in hidden(compose["services"][name])}
+        assert seen_by == {"payments", SANDBOX}
+
+    def test_the_sandbox_alone_can_sign_and_sees_nothing_of_the_platforms(
+        self, compose: Compose, tmp_path: Path
+    ) -> None:
+        key = development_secrets.SANDBOX_CERTIFICATE_KEY
+        assert {name for name in PROGRAMS if key not in hidden(compose["services"][name])} == {SANDBOX}
+        development_secrets.ensure(tmp_path)
+        made = {path.name for path in tmp_path.iterdir() if not path.name.endswith("_password")}
+        seen = made - hidden(compose["services"][SANDBOX])
+        assert {name for name in seen if not name.startswith("sandbox_")} == {development_secrets.JWKS}
 
     def test_the_wallet_alone_writes_the_checkpoints_and_the_command_reads_them(self, compose: Compose) -> None:
         blocks = compose["services"]
