@@ -47,6 +47,12 @@ def from_paypal(value: str, currency: str) -> int:
     return from_text(value, currency)
 
 
+def from_paypal_units(amount: int, currency: str) -> int:
+    """Minor units of an amount in PayPal's smallest units, as its reports have it."""
+    iso = _iso(currency)
+    return _rescale(amount, _PAYPAL_DECIMALS.get(currency, iso), iso, currency)
+
+
 def from_text(value: str, currency: str) -> int:
     """Minor units of a decimal text, with fewer decimals than the currency has or with all. Raises InvalidInput."""
     try:

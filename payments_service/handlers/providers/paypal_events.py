@@ -1,7 +1,7 @@
 """What PayPal's webhooks say of payments."""
 
 from collections.abc import Callable
-from datetime import datetime
+from datetime import UTC
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
@@ -191,7 +191,6 @@ def _event(
     payment_id = reading.our_id(our_id)
     if payment_id is None and reference is None:
         raise InvalidInput(reading.nothing_to_find_it_by())
-    moment: datetime = event.create_time
     return ProviderEvent(
         event_id=event.id,
         payment_id=payment_id,
@@ -204,5 +203,5 @@ def _event(
         reason=None,
         instrument=None,
         last4=None,
-        occurred_at=moment,
+        occurred_at=event.create_time.astimezone(UTC),
     )
