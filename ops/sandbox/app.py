@@ -155,12 +155,12 @@ def _reading(books: Books) -> APIRouter:
         return [_shown(payment) for payment in books.all(0, 2**40)]
 
     @router.get("/reports/{form}/{day}", response_class=PlainTextResponse)
-    async def report(form: Literal["stripe", "paypal"], day: date) -> PlainTextResponse:
+    async def report(form: Literal["stripe", "paypal"], day: date, currency: str | None = None) -> PlainTextResponse:
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         end = start + timedelta(days=1)
         found = books.all(start.timestamp(), end.timestamp())
-        of_form = [payment for payment in found if payment.by_paypal() is (form == "paypal")]
-        text = reports.as_stripe(of_form) if form == "stripe" else reports.as_paypal(of_form, start, end)
+        wanted = [payment for payment in found if currency in (None, payment.currency)]
+        text = reports.as_stripe(wanted) if form == "stripe" else reports.as_paypal(wanted, start, end)
         return PlainTextResponse(text, media_type="text/csv")
 
     return router

@@ -20,7 +20,7 @@ from ops.infrastructure.processes import check_port, dismiss, start_watchdog
 
 Ask = Callable[..., httpx2.Response]
 LANGSENSE = Path(sys.executable).parent / "langsense"
-SERVICES = 6
+SERVICES = 7
 READY_WITHIN_S = 150
 STOPPED_WITHIN_S = 90
 
@@ -140,7 +140,7 @@ def door() -> int:
         except InfrastructureError:
             continue
         return first
-    raise AssertionError("found no six free ports in a row")
+    raise AssertionError("found no seven free ports in a row")
 
 
 @contextmanager

@@ -3,9 +3,12 @@
 import json
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
+import httpx2
 import pytest
 
+from ops.infrastructure.processes import wait_until
 from tests.end_to_end import support
 from tests.end_to_end.support import Platform
 
@@ -23,7 +26,7 @@ def demo(platform: Platform, seconds: int) -> dict[str, Any]:
 
 def test_up_prints_every_address_a_token_per_role_and_a_request_that_works_as_it_stands(platform: Platform) -> None:
     printed = platform.printed()
-    for name in ("gateway", "wallet", "compliance", "fraud", "payments", "metrics", "Kafka", "PostgreSQL"):
+    for name in ("gateway", "wallet", "compliance", "fraud", "payments", "metrics", "sandbox", "Kafka", "PostgreSQL"):
         assert name in printed
     for role in ("admin", "game_server", "finance", "support", "risk", "compliance", "player 42"):
         assert f"{role} " in printed
@@ -103,6 +106,29 @@ def test_a_service_that_dies_is_started_again(platform: Platform) -> None:
 
 
 @pytest.mark.slow
+def test_the_payment_sandbox_keeps_its_books_when_it_dies(platform: Platform) -> None:
+    url = platform.environment()["SANDBOX_URL"]
+    token = (platform.data / "secrets" / "sandbox_api_token").read_text()
+    asked = {
+        "payment_id": str(uuid4()),
+        "user_id": 42,
+        "amount_minor": 2500,
+        "currency": "USD",
+        "method": "card",
+    }
+    with httpx2.Client(base_url=url, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as client:
+        taken = client.post("/v1/deposits", json=asked)
+        assert taken.status_code == 201
+        (sandbox,) = [
+            child for child in support.descendants(platform.process) if "ops.sandbox.app:create_app" in child.cmdline()
+        ]
+        sandbox.kill()
+        sandbox.wait(10)
+        wait_until(lambda: _answers(client), what="the sandbox again", timeout=60)
+        assert client.get(f"/v1/payments/{asked['payment_id']}").json() == taken.json()
+
+
+@pytest.mark.slow
 def test_ctrl_c_stops_everything_and_the_money_is_there_after_the_next_up(tmp_path: Path) -> None:
     data = tmp_path / "data"
     with support.running(data) as first:
@@ -122,6 +148,13 @@ def test_the_demo_holds_on_apache_kafka_too(apache_kafka: None, tmp_path: Path) 
     with support.running(tmp_path / "data", broker="kafka") as platform:
         assert "kafka 4." in platform.printed()
         assert demo(platform, 10)["holds"] is True
+
+
+def _answers(client: httpx2.Client) -> bool:
+    try:
+        return client.get("/health/live").is_success
+    except httpx2.TransportError:
+        return False
 
 
 def _rows(found: dict[str, Any]) -> int:

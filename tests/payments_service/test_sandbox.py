@@ -18,6 +18,7 @@ from ops.sandbox.courier import Courier
 from ops.sandbox.settings import SandboxSettings
 from ops.sandbox.signing import CERTIFICATE_PATH, Signer
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent, ProviderRequest
+from payments_service.domain.settlement_reports import RowKind, read_paypal, read_stripe
 from payments_service.handlers.providers.sandbox import SUBJECT, SandboxProvider
 from shared.errors import ServiceUnavailable, Unauthenticated
 from tests.payments_service.samples import NOW, SECRET
@@ -49,7 +50,9 @@ class Setup:
             headers={"Authorization": f"Bearer {'t' * 32}"},
         )
         roots = x509.load_pem_x509_certificates(CERTIFICATES.authority.encode())
-        self.adapter = SandboxProvider(self.http, url=URL, token="t" * 32, secrets=[SECRET], roots=roots)
+        self.adapter = SandboxProvider(
+            self.http, url=URL, token="t" * 32, secrets=[SECRET], roots=roots, clock=lambda: self.now
+        )
         self.answers: list[int] = []
         self.sent: list[Sent] = []
         self.books = Books(file)
@@ -227,6 +230,41 @@ class TestAsking:
         assert (await adapter(httpx2.ReadError).deposit(request())).outcome is Outcome.UNKNOWN
         with pytest.raises(ServiceUnavailable):
             await adapter(httpx2.ReadError).look_up(Direction.DEPOSIT, uuid4(), None)
+
+
+class TestReports:
+    async def test_a_days_report_is_there_when_the_day_is_over(self, sandbox: Setup) -> None:
+        for currency in ("USD", "JPY"):
+            await sandbox.adapter.deposit(request(currency=currency, method="paypal"))
+        back = request(amount_minor=1)
+        deposit = await sandbox.adapter.deposit(request())
+        assert deposit.reference is not None
+        await sandbox.adapter.refund(back, deposit.reference)
+        assert await sandbox.adapter.settlement_report("USD", NOW.date()) is None
+        sandbox.now += timedelta(days=1)
+        report = await sandbox.adapter.settlement_report("USD", NOW.date())
+        assert report is not None
+        rows = read_stripe(report)
+        assert [(row.kind, row.amount_minor, row.currency) for row in rows] == [
+            (RowKind.DEPOSIT, 2501, "USD"),
+            (RowKind.DEPOSIT, 2501, "USD"),
+            (RowKind.REFUND, -1, "USD"),
+        ]
+        assert rows[2].payment_id == back.payment_id
+        whole = (await sandbox.http.get(f"/reports/paypal/{NOW.date()}")).content
+        assert len(read_paypal(whole)) == 4
+
+    async def test_a_chargeback_is_a_row_of_its_own(self, sandbox: Setup) -> None:
+        asked = request()
+        deposit = await sandbox.adapter.deposit(asked)
+        await sandbox.http.post(f"/control/payments/{asked.payment_id}", json={"outcome": "charged_back"})
+        for form, read in (("stripe", read_stripe), ("paypal", read_paypal)):
+            rows = read((await sandbox.http.get(f"/reports/{form}/{NOW.date()}")).content)
+            assert [(row.kind, row.amount_minor) for row in rows] == [
+                (RowKind.DEPOSIT, 2501),
+                (RowKind.CHARGEBACK, -2501),
+            ]
+            assert {row.reference for row in rows} == {deposit.reference}
 
 
 class TestWebhooks:

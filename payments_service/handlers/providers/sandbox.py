@@ -1,7 +1,7 @@
 """The sandbox, a provider for development; its webhooks come as Stripe's or as PayPal's, and are read as such."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,6 +12,7 @@ from payments_service.domain import amounts
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
 from payments_service.handlers.providers import paypal_events, stripe_webhooks
 from payments_service.handlers.providers.paypal_signatures import NotTrusted, Trust, Verifier
+from shared.clock import Clock, utc_now
 from shared.errors import ServiceUnavailable, Unauthenticated
 
 # The name in the certificate that it signs with.
@@ -29,12 +30,20 @@ class SandboxProvider:
     methods = frozenset({"card", "bank", "paypal"})
 
     def __init__(
-        self, client: httpx2.AsyncClient, *, url: str, token: str, secrets: Sequence[str], roots: Sequence[Certificate]
+        self,
+        client: httpx2.AsyncClient,
+        *,
+        url: str,
+        token: str,
+        secrets: Sequence[str],
+        roots: Sequence[Certificate],
+        clock: Clock = utc_now,
     ) -> None:
         self._client = client
         self._url = url.rstrip("/")
         self._headers = {"Authorization": f"Bearer {token}"}
         self._secrets = tuple(secrets)
+        self._clock = clock
         here = httpx2.URL(self._url)
         trust = Trust(roots, SUBJECT, lambda found: (found.scheme, found.netloc) == (here.scheme, here.netloc))
         self._verifier = Verifier(client, trust, [WEBHOOK_ID])
@@ -62,6 +71,19 @@ class SandboxProvider:
         if not response.is_success:
             raise ServiceUnavailable(f"the sandbox answers {response.status_code}")
         return _answer(response.json())
+
+    async def settlement_report(self, currency: str, day: date) -> bytes | None:
+        """A day's report, in Stripe's form; None while the day is not over. Raises ServiceUnavailable."""
+        if day >= self._clock().date():
+            return None
+        url = f"{self._url}/reports/stripe/{day.isoformat()}"
+        try:
+            response = await self._client.get(url, params={"currency": currency}, headers=self._headers)
+        except httpx2.TransportError:
+            raise ServiceUnavailable("the sandbox does not answer") from None
+        if not response.is_success:
+            raise ServiceUnavailable(f"the sandbox answers {response.status_code}")
+        return response.content
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
         """As `Provider.read_webhook`, in either form."""
