@@ -1,6 +1,7 @@
-"""Payments: deposits, withdrawals, settlement.
+"""Payments: deposits and withdrawals through providers, webhooks, the kill switch and its queue, settlement.
 
-Owns: its schema, which has no table yet.
-Hears: nothing yet.
-Says: nothing yet.
+Owns: payments and how they moved, what providers said of them, instruments, availability, approvals, settlement batches
+and their exceptions.
+Hears: ledger.events.v1, for settlement.
+Says: payments.events.v1; wallet.commands.v1 for each step of a payment.
 """

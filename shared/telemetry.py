@@ -63,6 +63,7 @@ class Metrics:
         self.webhooks = Counter(
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
+        self._add_payments(registry)
         self._add_proofs(registry)
         self._add_fraud(registry)
 
@@ -111,6 +112,29 @@ class Metrics:
             "langsense_fraud_rule_precision",
             "Of the resolved flags that a rule was a reason of, the share that was confirmed.",
             ("rule",),
+            registry=registry,
+        )
+
+    def _add_payments(self, registry: CollectorRegistry) -> None:
+        """How payments go, and what waits."""
+        self.payments = Counter(
+            "langsense_payments",
+            "Payments that came into a state.",
+            ("direction", "provider", "status"),
+            registry=registry,
+        )
+        self.payments_waiting = Gauge(
+            "langsense_payments_waiting",
+            "Payments that wait: for payments to be available, for review, or for an unknown outcome.",
+            ("what",),
+            registry=registry,
+        )
+        self.payments_unknown_age_s = Gauge(
+            "langsense_payments_oldest_unknown_seconds", "Age of the oldest unknown outcome.", registry=registry
+        )
+        self.settlement_delay_s = Gauge(
+            "langsense_settlement_delay_seconds",
+            "How long the oldest batch has been waiting for its report.",
             registry=registry,
         )
 

@@ -1,1 +1,1 @@
-"""What is decided about payments, over plain values."""
+"""What payments decide, over plain values."""

@@ -1,12 +1,16 @@
-"""What the payments rooms need from whoever moves the money outside, as they see it."""
+"""What payments need from the other side, as they see it: providers, the wallet, players' risk."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from enum import StrEnum
 from typing import NamedTuple, Protocol
 from uuid import UUID
 
 from pydantic import JsonValue
+
+from shared.contracts.commands import Command
+from shared.contracts.events import LedgerEvent
+from shared.contracts.readings import Check
 
 
 class Direction(StrEnum):
@@ -18,7 +22,7 @@ class Direction(StrEnum):
 
 
 class Outcome(StrEnum):
-    """How a payment stands at its provider. UNKNOWN: it may have happened, and has to be looked up."""
+    """What a provider says of a payment, or that it could not be asked."""
 
     PENDING = "pending"
     PROCESSING = "processing"
@@ -31,27 +35,27 @@ class Outcome(StrEnum):
 
 
 class ProviderRequest(NamedTuple):
-    """One movement that a provider is asked for. `payment_id` is its idempotency key there."""
+    """What is asked of a provider. The payment's id is its idempotency key, the instrument a token."""
 
     payment_id: UUID
     user_id: int
     amount_minor: int
     currency: str
     method: str
-    instrument: str | None  # a token
+    instrument: str | None
 
 
 class ProviderAnswer(NamedTuple):
-    """What a provider says of one payment."""
+    """What a provider answers. `action` is what the player's client has to do next."""
 
     outcome: Outcome
     reference: str | None
     reason: str | None
-    action: Mapping[str, JsonValue] | None  # what the player's client has to do next
+    action: Mapping[str, JsonValue] | None
 
 
 class ProviderEvent(NamedTuple):
-    """What one webhook says of one payment. `reference` is the provider's name of what the event is about."""
+    """What a provider says by itself, over its signature."""
 
     event_id: str
     payment_id: UUID | None
@@ -68,22 +72,59 @@ class ProviderEvent(NamedTuple):
 
 
 class Provider(Protocol):
-    """A payment provider. Calls raise ServiceUnavailable only where it is certain that nothing was done."""
+    """One provider.
+
+    Calls raise ServiceUnavailable only where it is certain that nothing was done; all else that fails is UNKNOWN.
+    """
 
     name: str
     methods: frozenset[str]
 
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
-        """Take the amount from the player. May be asked again."""
+        """Take money from a player."""
 
     async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
-        """Send the amount to the player's instrument. May be asked again."""
+        """Send money to a player."""
 
     async def refund(self, request: ProviderRequest, of_reference: str) -> ProviderAnswer:
-        """Send the amount back to where a deposit came from. May be asked again."""
+        """Send a deposit back to where it came from."""
 
     async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
-        """How a payment stands; None: the provider never heard of it."""
+        """How a payment stands; None where the provider never heard of it."""
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
-        """What a webhook says, which may be nothing of interest. Raises Unauthenticated, InvalidInput, TooLarge."""
+        """The events of a webhook. Raises Unauthenticated, InvalidInput, TooLarge."""
+
+
+class ReportSource(Protocol):
+    """Where a provider's settlement report comes from by itself."""
+
+    async def settlement_report(self, currency: str, day: date) -> bytes | None:
+        """A day's report as the provider writes it, or None while there is none. Raises ServiceUnavailable."""
+
+
+class Wallet(Protocol):
+    """The wallet as payments see it."""
+
+    async def ask(self, command: Command, within_s: float) -> LedgerEvent | None:
+        """As `shared.asking.Asker.ask`."""
+
+    async def check(self, command: Command) -> Check:
+        """What the decision on a command would be now. Raises ServiceUnavailable."""
+
+
+class Risk(Protocol):
+    """How risky a player is."""
+
+    async def is_risky(self, user_id: int) -> bool:
+        """Whether somebody has to look before money leaves to this player. Raises ServiceUnavailable."""
+
+
+class Attendant(Protocol):
+    """What is done for a payment at once, after it was saved; what fails is done by the loops."""
+
+    async def attend(self, payment_id: UUID) -> None:
+        """Do what there is to do now. Raises nothing of what others fail with."""
+
+    def wake(self) -> None:
+        """Look for what is due now, and wait for nothing."""

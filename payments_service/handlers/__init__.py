@@ -1,1 +1,1 @@
-"""What comes in by itself, and who is asked outside."""
+"""What payments do by themselves: towards providers, the wallet, the queue and settlement; and Kafka in."""

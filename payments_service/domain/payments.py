@@ -1,0 +1,275 @@
+"""A payment, and what there is to do for it next."""
+
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from uuid import UUID, uuid5
+
+from pydantic import JsonValue
+
+from payments_service.domain import ledger, states
+from payments_service.domain.ledger import Booked, Posted, Step
+from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
+from payments_service.domain.states import Event, State
+
+# A question that was not answered for good is asked again after a minute, and in the end once a day.
+ASK_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 6 * 60, 24 * 60))
+# Where there is news, the provider is about to know it itself.
+NEWS_AFTER = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60))
+# What did not reach the provider goes out again, the same under the same key. A player who waits for a deposit is gone
+# after a while, and must not be charged then.
+SEND_WITHIN = {
+    Direction.DEPOSIT: timedelta(minutes=15),
+    Direction.WITHDRAWAL: timedelta(days=1),
+    Direction.REFUND: timedelta(days=30),
+}
+# After this, staff is shown a payment whose outcome is not known.
+OVERDUE_AFTER = timedelta(days=1)
+
+NEVER_ARRIVED = "NEVER_ARRIVED"
+RETURN_OF_DEPOSIT = "return"
+
+
+class Waits(StrEnum):
+    """What a payment waits for that is not its provider: for payments to be available, or for staff."""
+
+    QUEUE = "queue"
+    REVIEW = "review"
+
+
+class Action(StrEnum):
+    """What is to be done next."""
+
+    BOOK = "book"
+    CHECK = "check"
+    SEND = "send"
+    ASK = "ask"
+    GIVE_BACK = "give_back"
+
+
+@dataclass(frozen=True, slots=True)
+class Payment:
+    """One movement of money at one provider. Several of one withdrawal that is split share a group, and its hold.
+
+    `cleared`: it was checked, or staff let it through. `news`: the provider said that something has happened, and is
+    to be asked what. `asks` counts the questions since it was last sure. `taken_by` is the command that took the money
+    from the player.
+    """
+
+    id: UUID
+    group_id: UUID
+    group_minor: int
+    user_id: int
+    direction: Direction
+    provider: str
+    method: str
+    amount_minor: int
+    currency: str
+    created_at: datetime
+    instrument: str | None = None
+    last4: str | None = None
+    status: State = State.CREATED
+    posted: Posted = Posted.NOTHING
+    waits_for: Waits | None = None
+    cleared: bool = False
+    news: bool = False
+    reason: str | None = None
+    reference: str | None = None
+    of_payment: UUID | None = None
+    given_back_by: UUID | None = None
+    taken_by: UUID | None = None
+    fee_minor: int | None = None
+    action: dict[str, JsonValue] | None = field(default=None, hash=False)
+    asks: int = 0
+    due_at: datetime | None = None
+    changed_at: datetime | None = None
+    settled_at: datetime | None = None
+    batch_id: UUID | None = None
+    requested_by: str = ledger.ACTOR
+
+    def booked(self) -> Booked:
+        """As the wallet's commands need it."""
+        return Booked(
+            payment_id=self.id,
+            group_id=self.group_id,
+            group_minor=self.group_minor,
+            user_id=self.user_id,
+            provider=self.provider,
+            amount_minor=self.amount_minor,
+            currency=self.currency,
+            created_at=self.created_at,
+            taken_by=self.taken_by,
+        )
+
+    def request(self) -> ProviderRequest:
+        """As the provider is asked for it."""
+        return ProviderRequest(self.id, self.user_id, self.amount_minor, self.currency, self.method, self.instrument)
+
+    def step(self) -> Step | None:
+        """The command that is due at the wallet."""
+        return ledger.DUE.get((self.direction, self.status, self.posted))
+
+
+def next_action(payment: Payment) -> Action | None:
+    """What is to be done now, or None where it waits, or is at its end. Whether it is available is asked elsewhere."""
+    if payment.waits_for is not None:
+        return None
+    if payment.status is State.CREATED and not payment.cleared and payment.direction is not Direction.WITHDRAWAL:
+        return Action.CHECK
+    if payment.step() is not None:
+        return Action.BOOK
+    if payment.status is State.CREATED:
+        return Action.SEND if payment.cleared else Action.CHECK
+    if _has_to_go_back(payment):
+        return Action.GIVE_BACK
+    return Action.ASK if payment.news or payment.status in states.OPEN else None
+
+
+def leaves_next(payment: Payment) -> bool:
+    """Whether what is next begins a payment, which the kill switch stops."""
+    return payment.status is State.CREATED and payment.waits_for is None and payment.posted is not Posted.REFUSED
+
+
+def _has_to_go_back(payment: Payment) -> bool:
+    """Whether a deposit arrived that the wallet did not take."""
+    arrived = payment.direction is Direction.DEPOSIT and payment.status is State.COMPLETED
+    return arrived and payment.posted is Posted.REFUSED and payment.given_back_by is None
+
+
+def happened(payment: Payment, event: Event, now: datetime, reason: str | None = None) -> Payment | None:
+    """The payment after an event, or None where it is illegal. What is due is due now."""
+    status = states.after(payment.status, event)
+    if status is None:
+        return None
+    changed = status is not payment.status
+    return scheduled(
+        replace(
+            payment,
+            status=status,
+            reason=reason or (None if changed else payment.reason),
+            waits_for=None if changed else payment.waits_for,
+            action=payment.action if status in states.OPEN else None,
+            asks=0 if changed else payment.asks,
+            changed_at=now if changed else payment.changed_at,
+            settled_at=payment.settled_at or (now if status in states.MOVED else None),
+        ),
+        now,
+    )
+
+
+def scheduled(payment: Payment, now: datetime) -> Payment:
+    """The payment with the moment at which somebody has to look at it again."""
+    action = next_action(payment)
+    if action is None:
+        return replace(payment, due_at=None)
+    if action is not Action.ASK:
+        return replace(payment, due_at=now)
+    waits = NEWS_AFTER if payment.news and payment.asks < len(NEWS_AFTER) else ASK_AFTER
+    if payment.news and payment.asks == 0:
+        return replace(payment, due_at=now)
+    return replace(payment, due_at=now + waits[min(payment.asks, len(waits)) - 1 if payment.asks else 0])
+
+
+def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> Payment | None:
+    """The payment after its provider was asked, or None where what it says is illegal.
+
+    None as an answer: the provider never heard of it. Then it goes out again, while that is still wanted.
+    """
+    if answer is None:
+        return _unheard_of(payment, now)
+    event = states.said(answer.outcome)
+    if event is Event.UNKNOWN and payment.status not in states.OPEN:
+        # It stands where it stood, and whoever has news asks again.
+        return ignored(payment, now)
+    return happened(
+        replace(
+            payment,
+            reference=payment.reference or answer.reference,
+            action=dict(answer.action) if answer.action is not None else payment.action,
+            asks=payment.asks + 1,
+            news=payment.news and not _is_news(payment, event) and payment.asks + 1 < len(NEWS_AFTER),
+        ),
+        event,
+        now,
+        answer.reason,
+    )
+
+
+def heard(payment: Payment, outcome: Outcome, now: datetime) -> Payment | None:
+    """The payment after its provider said something by itself, or None where that is no news.
+
+    What it says is not believed as it stands, signed as it is: it came late, or twice, or before what it follows.
+    The provider is asked.
+    """
+    after = states.after(payment.status, states.said(outcome))
+    contradicts = after is None and outcome in (Outcome.FAILED, Outcome.CANCELLED)
+    if after is payment.status or (after is None and not contradicts):
+        return None
+    return scheduled(replace(payment, news=True, asks=0), now)
+
+
+def ignored(payment: Payment, now: datetime) -> Payment:
+    """The payment after an answer that is illegal: asked again a few times, then left as it is."""
+    asks = payment.asks + 1
+    return scheduled(replace(payment, asks=asks, news=payment.news and asks < len(NEWS_AFTER)), now)
+
+
+def _is_news(payment: Payment, event: Event) -> bool:
+    """Whether an answer tells more than is known: until then the provider's own books are behind its message."""
+    return event is not Event.UNKNOWN and states.after(payment.status, event) is not payment.status
+
+
+def _unheard_of(payment: Payment, now: datetime) -> Payment | None:
+    asked = replace(payment, asks=payment.asks + 1)
+    if payment.status not in states.OPEN:
+        return scheduled(replace(asked, news=False), now)
+    if now - payment.created_at >= SEND_WITHIN[payment.direction]:
+        return happened(asked, Event.FAILED, now, NEVER_ARRIVED)
+    return scheduled(asked, now)
+
+
+def goes_out_again(payment: Payment, now: datetime) -> bool:
+    """Whether a payment that its provider never heard of is sent to it again."""
+    return payment.status in states.OPEN and now - payment.created_at < SEND_WITHIN[payment.direction]
+
+
+def is_overdue(payment: Payment, now: datetime) -> bool:
+    """Whether staff has to know that a payment's outcome is not known."""
+    return payment.status in states.OPEN and now - (payment.changed_at or payment.created_at) >= OVERDUE_AFTER
+
+
+def decided(payment: Payment, step: Step, *, granted: bool, reason: str | None, now: datetime) -> Payment:
+    """The payment after the wallet decided on a step."""
+    if granted:
+        takes = step in (Step.CAPTURE, Step.PAID_LATE)
+        taken_by = ledger.command_id(payment.booked(), step) if takes else payment.taken_by
+        return scheduled(replace(payment, posted=ledger.AFTER[step], taken_by=taken_by), now)
+    after = replace(payment, posted=ledger.AFTER_REFUSAL.get(step, Posted.BLOCKED), reason=reason)
+    if step is Step.HOLD:
+        refused = happened(after, Event.REFUSE, now, reason)
+        assert refused is not None
+        return refused
+    return scheduled(after, now)
+
+
+def return_of(deposit: Payment, now: datetime) -> Payment:
+    """The refund of a deposit that arrived and that the wallet did not take."""
+    refund_id = uuid5(deposit.id, RETURN_OF_DEPOSIT)
+    return Payment(
+        id=refund_id,
+        group_id=refund_id,
+        group_minor=deposit.amount_minor,
+        user_id=deposit.user_id,
+        direction=Direction.REFUND,
+        provider=deposit.provider,
+        method=deposit.method,
+        amount_minor=deposit.amount_minor,
+        currency=deposit.currency,
+        created_at=now,
+        instrument=deposit.instrument,
+        last4=deposit.last4,
+        cleared=True,
+        reason=deposit.reason,
+        of_payment=deposit.id,
+        due_at=now,
+    )

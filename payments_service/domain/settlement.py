@@ -1,0 +1,200 @@
+"""Settlement: a day's payments of one provider and currency beside the ledger's rows and the provider's report."""
+
+from collections.abc import Mapping, Sequence
+from datetime import date, datetime, timedelta
+from enum import StrEnum
+from typing import NamedTuple
+from uuid import UUID
+
+from payments_service.domain.ledger import Posted
+from payments_service.domain.ports import Direction
+from payments_service.domain.states import State
+
+# A report is due so long after the day's end, and is asked for again with growing pauses, an hour at first.
+REPORT_AFTER = timedelta(hours=6)
+RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 24))
+MAX_ATTEMPTS = 14
+
+
+class BatchStatus(StrEnum):
+    """How far a batch is. DELAYED: its report did not come; it is retried by hand."""
+
+    OPEN = "open"
+    WAITING = "waiting"
+    MATCHED = "matched"
+    EXCEPTIONS = "exceptions"
+    DELAYED = "delayed"
+
+
+class ExceptionKind(StrEnum):
+    """What does not agree. CONTRADICTION, OVERDUE and BLOCKED are of a payment by itself, not of a batch."""
+
+    MISSING = "missing"
+    EXTRA = "extra"
+    AMOUNT = "amount"
+    FEE = "fee"
+    CURRENCY = "currency"
+    LATE = "late"
+    CONTRADICTION = "contradiction"
+    OVERDUE = "overdue"
+    BLOCKED = "blocked"
+
+
+class Side(StrEnum):
+    """Who differs from our payments."""
+
+    PROVIDER = "provider"
+    LEDGER = "ledger"
+
+
+class Movement(StrEnum):
+    """A movement of money between us and a provider."""
+
+    IN = "in"
+    OUT = "out"
+    BACK = "back"
+
+
+class Line(NamedTuple):
+    """A movement as one side has it. `day` is the one on which it counts there; None where that side knows none."""
+
+    payment_id: UUID | None
+    movement: Movement
+    amount_minor: int
+    currency: str
+    fee_minor: int | None = None
+    day: date | None = None
+    reference: str | None = None
+
+
+class Found(NamedTuple):
+    """What does not agree, for staff: what our payments say, and what the other side says."""
+
+    kind: ExceptionKind
+    side: Side
+    payment_id: UUID | None
+    reference: str | None
+    expected: str | None
+    found: str | None
+
+
+Key = tuple[UUID | str | None, Movement]
+
+
+class Moved(NamedTuple):
+    """A payment that moved money, as its settlement needs it."""
+
+    id: UUID
+    direction: Direction
+    status: State
+    posted: Posted
+    amount_minor: int
+    currency: str
+    fee_minor: int | None
+    reference: str | None
+    of_payment: UUID | None
+    taken_by: UUID | None
+    settled_at: datetime | None
+    back_at: datetime | None
+
+
+def at_provider(moved: Sequence[Moved], day: date) -> list[Line]:
+    """What our payments say that a provider moved on a day. What goes back is about the payment that it undoes."""
+    lines = []
+    for payment in moved:
+        if payment.direction is Direction.REFUND:
+            continue
+        movement = Movement.IN if payment.direction is Direction.DEPOSIT else Movement.OUT
+        line = Line(
+            payment.id, movement, payment.amount_minor, payment.currency, payment.fee_minor, day, payment.reference
+        )
+        if _on(payment.settled_at, day):
+            lines.append(line)
+        if _on(payment.back_at, day):
+            lines.append(line._replace(movement=Movement.BACK, fee_minor=None))
+    return lines
+
+
+def in_ledger(moved: Sequence[Moved], day: date) -> list[Line]:
+    """What our payments say that the ledger moved. A deposit that the wallet refused moved nothing there."""
+    return [line for payment in moved if _is_in_ledger(payment) for line in at_provider([payment], day)]
+
+
+def _is_in_ledger(payment: Moved) -> bool:
+    if payment.direction is Direction.WITHDRAWAL:
+        return payment.back_at is None or payment.taken_by is not None
+    # What came and went before anybody saw it was never credited.
+    came_and_went = payment.back_at is not None and payment.posted is Posted.NOTHING
+    return payment.posted is not Posted.REFUSED and not came_and_went
+
+
+def match(
+    ours: Sequence[Line], theirs: Sequence[Line], side: Side, days: Mapping[UUID, date | None], day: date
+) -> list[Found]:
+    """What does not agree between our payments of a day and another side.
+
+    `days` are those on which what is only on the other side counts with us: that is not missing here, but late there.
+    """
+    mine, other = _by_key(ours), _by_key(theirs)
+    found: list[Found] = []
+    for key, line in mine.items():
+        beside = other.get(key)
+        if beside is None:
+            found.append(Found(ExceptionKind.MISSING, side, line.payment_id, line.reference, _money(line), None))
+        else:
+            found += _differences(line, beside, side)
+    for key, line in other.items():
+        if key in mine:
+            continue
+        our_day = None if line.payment_id is None else days.get(line.payment_id)
+        if our_day is None:
+            found.append(Found(ExceptionKind.EXTRA, side, line.payment_id, line.reference, None, _money(line)))
+        elif our_day < day and line.movement is not Movement.BACK:
+            found.append(_found(ExceptionKind.LATE, line, side, our_day.isoformat(), day.isoformat()))
+    return found
+
+
+def _on(moment: datetime | None, day: date) -> bool:
+    return moment is not None and moment.date() == day
+
+
+def _differences(mine: Line, other: Line, side: Side) -> list[Found]:
+    if mine.currency != other.currency:
+        return [_found(ExceptionKind.CURRENCY, mine, side, mine.currency, other.currency)]
+    found: list[Found] = []
+    if mine.amount_minor != other.amount_minor:
+        found.append(_found(ExceptionKind.AMOUNT, mine, side, _money(mine), _money(other)))
+    if None not in (mine.fee_minor, other.fee_minor) and mine.fee_minor != other.fee_minor:
+        found.append(_found(ExceptionKind.FEE, mine, side, str(mine.fee_minor), str(other.fee_minor)))
+    if mine.day is not None and other.day is not None and other.day > mine.day:
+        found.append(_found(ExceptionKind.LATE, mine, side, mine.day.isoformat(), other.day.isoformat()))
+    return found
+
+
+def _found(kind: ExceptionKind, line: Line, side: Side, expected: str, found: str) -> Found:
+    return Found(kind, side, line.payment_id, line.reference, expected, found)
+
+
+def _by_key(lines: Sequence[Line]) -> Mapping[Key, Line]:
+    """Lines by what they are about. Several of one are one: a provider may split a movement over lines."""
+    summed: dict[Key, Line] = {}
+    for line in lines:
+        key: Key = (line.payment_id or line.reference, line.movement)
+        before = summed.get(key)
+        if before is not None and before.currency == line.currency:
+            fees = [fee for fee in (before.fee_minor, line.fee_minor) if fee is not None]
+            line = line._replace(
+                amount_minor=before.amount_minor + line.amount_minor, fee_minor=sum(fees) if fees else None
+            )
+        summed[key] = line
+    return summed
+
+
+def _money(line: Line) -> str:
+    return f"{line.amount_minor} {line.currency}"
+
+
+def report_due(day_ends_at: datetime, attempts: int) -> datetime:
+    """When a report is asked for, after so many questions that had no answer."""
+    due = day_ends_at + REPORT_AFTER
+    return due + sum((RETRY_AFTER[min(count, len(RETRY_AFTER) - 1)] for count in range(attempts)), start=timedelta())

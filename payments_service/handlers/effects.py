@@ -1,0 +1,60 @@
+"""What a change of one payment means beside it, in the same transaction: for its deposit, its instrument, and staff."""
+
+from datetime import datetime
+
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from payments_service.domain import payments, states
+from payments_service.domain.ledger import Posted, Step
+from payments_service.domain.payments import Payment
+from payments_service.domain.ports import Outcome
+from payments_service.domain.settlement import ExceptionKind, Found, Side
+from payments_service.domain.states import Event, State
+from payments_service.repository import desk, exceptions
+from payments_service.repository import payments as kept
+
+# By what a decided step changes of what came from an instrument, and of what went back to it.
+_DEPOSITED = {Step.CREDIT: 1, Step.REFUND: -1, Step.CHARGEBACK: -1}
+_RETURNED = {Step.CAPTURE: 1, Step.PAID_LATE: 1, Step.RETURNED: -1}
+
+
+async def save(connection: AsyncConnection, before: Payment, after: Payment, now: datetime) -> None:
+    """Save what a provider, or staff in its place, made of a locked payment."""
+    await kept.save(connection, before, after, now)
+    if payments.is_overdue(after, now):
+        text = f"{after.status} since {(after.changed_at or after.created_at).isoformat()}"
+        found = Found(ExceptionKind.OVERDUE, Side.PROVIDER, after.id, after.reference, None, text)
+        await exceptions.open_for(connection, found, now)
+    elif before.status in states.OPEN and after.status not in states.OPEN:
+        await exceptions.close_for(connection, after.id, ExceptionKind.OVERDUE, now)
+    if after.of_payment is not None and after.status is State.COMPLETED and before.status is not State.COMPLETED:
+        await _gone_back(connection, after, now)
+
+
+async def decided(connection: AsyncConnection, payment: Payment, step: Step, *, granted: bool, now: datetime) -> None:
+    """What the wallet's decision on a step means: what the instrument has given, and what staff has to know."""
+    sign = 1 if granted else 0
+    deposited, returned = _DEPOSITED.get(step, 0) * sign, _RETURNED.get(step, 0) * sign
+    if deposited or returned:
+        amount = payment.amount_minor
+        await desk.count(connection, payment, deposited=deposited * amount, returned=returned * amount, now=now)
+    if payment.posted is Posted.BLOCKED:
+        found = Found(ExceptionKind.BLOCKED, Side.LEDGER, payment.id, payment.reference, step.value, payment.reason)
+        await exceptions.open_for(connection, found, now)
+    if step is Step.PAID_LATE:
+        text = "paid out after it was given back to the player"
+        found = Found(ExceptionKind.CONTRADICTION, Side.PROVIDER, payment.id, payment.reference, "failed", text)
+        await exceptions.open_for(connection, found, now)
+
+
+def contradiction(payment: Payment, said: Outcome) -> Found:
+    """That somebody said of a payment what cannot be."""
+    return Found(ExceptionKind.CONTRADICTION, Side.PROVIDER, payment.id, payment.reference, payment.status, said)
+
+
+async def _gone_back(connection: AsyncConnection, refund: Payment, now: datetime) -> None:
+    assert refund.of_payment is not None
+    deposit = await kept.lock(connection, refund.of_payment)
+    after = None if deposit is None else payments.happened(deposit, Event.REFUNDED, now, deposit.reason)
+    if deposit is not None and after is not None:
+        await kept.save(connection, deposit, after, now)

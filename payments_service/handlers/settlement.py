@@ -1,0 +1,133 @@
+"""Settlement: each day's batch is matched with the ledger and the provider's report, when that is there."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy import Row
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from payments_service.domain import reports, settlement
+from payments_service.domain.ports import ReportSource
+from payments_service.domain.settlement import MAX_ATTEMPTS, Line, Movement, Side, report_due
+from payments_service.repository import batches
+from shared import database, logs
+from shared.clock import Clock
+from shared.errors import InvalidInput, NotFound, ServiceUnavailable, TransientError
+
+log = logs.get(__name__)
+
+LOOK_EVERY_S = 30.0
+AGAIN_AFTER = timedelta(minutes=5)
+
+
+class Settlement:
+    """Settles batches: by its loop when their reports are due, and by hand."""
+
+    def __init__(self, engine: AsyncEngine, sources: Mapping[str, ReportSource], clock: Clock) -> None:
+        self._engine = engine
+        self._sources = sources
+        self._clock = clock
+
+    async def run(self) -> None:
+        """Until cancelled: settle what is due."""
+        while True:
+            try:
+                while await self.look():
+                    pass
+            except TransientError as error:
+                log.warning("settlement_waits", code=error.code)
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def look(self) -> bool:
+        """Settle one batch that is due; returns whether there was one. Raises DatabaseUnavailable."""
+        async with database.transaction(self._engine) as connection:
+            batch_id = await batches.take_due(connection, self._clock(), AGAIN_AFTER)
+        if batch_id is None:
+            return False
+        await self.settle(batch_id, None)
+        return True
+
+    async def settle(self, batch_id: UUID, report: str | None) -> None:
+        """Match a batch with a report: this one, else the provider's, else the one that was read before.
+
+        Raises NotFound, and InvalidInput for a report that cannot be read.
+        """
+        async with database.reading(self._engine) as connection:
+            batch = await batches.find(connection, batch_id)
+        if batch is None:
+            raise NotFound(f"there is no settlement batch {batch_id}")
+        by_hand = report is not None
+        if report is None:
+            report = await self._report(batch)
+        try:
+            lines = None if report is None else reports.read(batch.provider, report)
+        except InvalidInput:
+            if by_hand:
+                raise
+            log.error("settlement_report_unreadable", batch_id=str(batch_id))
+            lines = None
+        await self._match(batch_id, lines)
+
+    async def _report(self, batch: Row[Any]) -> str | None:
+        source = self._sources.get(batch.provider)
+        if source is None:
+            return None
+        try:
+            found = await source.settlement_report(batch.currency, batch.day)
+        except ServiceUnavailable as error:
+            log.warning("settlement_report_waits", provider=batch.provider, code=error.code)
+            return None
+        return None if found is None else found.decode(errors="replace")
+
+    async def _match(self, batch_id: UUID, lines: Sequence[Line] | None) -> None:
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            batch = await batches.find(connection, batch_id, lock=True)
+            assert batch is not None
+            if lines is None and not batch.reported:
+                attempts = batch.attempts + 1
+                due_at = max(report_due(batches.day_ends_at(batch.day), attempts), now + AGAIN_AFTER)
+                await batches.wait(connection, batch_id, attempts, due_at, over=attempts >= MAX_ATTEMPTS)
+                return
+            if lines is not None:
+                await batches.put_lines(connection, batch_id, lines)
+            reported = await batches.reported(connection, batch_id)
+            await _settle(connection, batch, reported, self._clock)
+
+
+async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequence[Line], clock: Clock) -> None:
+    moved = await batches.moved(connection, batch)
+    of_ledger = await batches.of_ledger(connection, batch)
+    ids = [line.payment_id for line in (*reported, *(line for line, _ in of_ledger)) if line.payment_id is not None]
+    named = await batches.named(connection, ids)
+    provider = [_about(line, named) for line in reported]
+    days = dict(named.values())
+    # What the ledger moved beside midnight counts with the day on which the payment was settled with us.
+    ours = settlement.in_ledger(moved, batch.day)
+    mine = {(line.payment_id, line.movement) for line in ours}
+    ledger = [line for line, day in of_ledger if day == batch.day or (line.payment_id, line.movement) in mine]
+    found = settlement.match(ours, ledger, Side.LEDGER, days, batch.day)
+    at_provider = settlement.at_provider(moved, batch.day)
+    found += settlement.match(at_provider, provider, Side.PROVIDER, days, batch.day)
+    found = [each for each in found if (each.side, each.kind) != (Side.LEDGER, settlement.ExceptionKind.LATE)]
+    await batches.settle(connection, batch, found, _totals(at_provider, provider), clock())
+
+
+def _about(line: Line, named: Mapping[UUID, tuple[UUID, Any]]) -> Line:
+    if line.payment_id is None or line.payment_id not in named:
+        return line
+    return line._replace(payment_id=named[line.payment_id][0])
+
+
+def _totals(ours: Sequence[Line], provider: Sequence[Line]) -> dict[str, dict[str, int]]:
+    def summed(lines: Sequence[Line]) -> dict[str, int]:
+        sums = Counter({movement.value: 0 for movement in Movement})
+        for line in lines:
+            sums[line.movement.value] += line.amount_minor
+        return {**sums, "fees": sum(line.fee_minor or 0 for line in lines), "count": len(lines)}
+
+    return {"ours": summed(ours), "provider": summed(provider)}

@@ -1,0 +1,295 @@
+"""Moves payments on: whatever is next for one, done at once when it was saved, and by a loop whatever was left.
+
+Every instance looks; whoever takes a payment has it for a while. Two that do the same do no harm: the wallet knows a
+step by its command's id, a provider knows a payment by its own. What is to be done is committed before it is done, no
+other side is called inside a transaction, and what comes of it is applied to the payment as it stands then.
+"""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from payments_service.domain import ledger, payments, states
+from payments_service.domain.availability import is_available
+from payments_service.domain.ledger import Step
+from payments_service.domain.payments import Action, Payment, Waits, leaves_next, next_action
+from payments_service.domain.ports import Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
+from payments_service.domain.states import Event
+from payments_service.handlers import effects
+from payments_service.repository import desk, exceptions
+from payments_service.repository import payments as kept
+from shared import database, logs
+from shared.clock import Clock
+from shared.contracts.kinds import Status
+from shared.errors import ServiceUnavailable, TransientError
+from shared.telemetry import Metrics
+
+log = logs.get(__name__)
+
+LOOK_EVERY_S = 0.5
+MAX_TAKEN = 50
+AT_ONCE = 8
+# Whoever takes a payment has this long until another does.
+AGAIN_AFTER = timedelta(seconds=30)
+WALLET_WITHIN_S = 5.0
+PROVIDER_WITHIN_S = 20.0
+# From created to its end a payment has fewer steps; what has more is not moved on for ever.
+MAX_STEPS = 12
+
+NOT_REACHED = ProviderAnswer(Outcome.UNKNOWN, None, "the provider could not be reached", None)
+NO_ANSWER = ProviderAnswer(Outcome.UNKNOWN, None, "the provider did not answer in time", None)
+
+
+class PaymentWorker:
+    """As `Attendant`; `run` is its loop."""
+
+    def __init__(
+        self,
+        engine: AsyncEngine,
+        providers: Mapping[str, Provider],
+        *,
+        wallet: Wallet,
+        risk: Risk,
+        review_from: Mapping[str, int],
+        disabled: bool,
+        clock: Clock,
+        metrics: Metrics,
+    ) -> None:
+        self._engine = engine
+        self._providers = providers
+        self._wallet = wallet
+        self._risk = risk
+        self._review_from = review_from
+        self._disabled = disabled
+        self._clock = clock
+        self._metrics = metrics
+        self._woken = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until cancelled: move on what is due."""
+        while True:
+            try:
+                while await self.look() == MAX_TAKEN:
+                    pass
+            except TransientError as error:
+                log.warning("payments_look_failed", code=error.code)
+            self._woken.clear()
+            try:
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._woken.wait()
+            except TimeoutError:
+                continue
+
+    def wake(self) -> None:
+        """As `Attendant.wake`."""
+        self._woken.set()
+
+    async def look(self) -> int:
+        """Move on some of what is due; returns how many there were. Raises DatabaseUnavailable."""
+        async with database.transaction(self._engine) as connection:
+            taken = await kept.take_due(connection, self._clock(), AGAIN_AFTER, MAX_TAKEN)
+        places = asyncio.Semaphore(AT_ONCE)
+
+        async def one(payment_id: UUID) -> None:
+            async with places:
+                await self.attend(payment_id)
+
+        await asyncio.gather(*(one(payment_id) for payment_id in taken))
+        return len(taken)
+
+    async def attend(self, payment_id: UUID) -> None:
+        """As `Attendant.attend`."""
+        try:
+            for _ in range(MAX_STEPS):
+                if not await self._advance(payment_id):
+                    return
+        except TransientError as error:
+            # It stays due; nobody else's waits for it.
+            log.warning("payment_waits", payment_id=str(payment_id), code=error.code)
+
+    async def _advance(self, payment_id: UUID) -> bool:
+        """Do one thing for a payment; returns whether there may be more to do at once."""
+        async with database.reading(self._engine) as connection:
+            payment = await kept.find(connection, payment_id)
+            if payment is None:
+                return False
+            switches = await desk.switches(connection)
+        now = self._clock()
+        action = next_action(payment)
+        open_to = (payment.provider, payment.direction, payment.method)
+        if (
+            action is not None
+            and leaves_next(payment)
+            and not is_available(switches, *open_to, disabled=self._disabled)
+        ):
+            await self._change(payment_id, _queued)
+            return False
+        match action:
+            case Action.BOOK:
+                return await self._book(payment)
+            case Action.CHECK:
+                return await self._check(payment)
+            case Action.SEND:
+                return await self._send(payment)
+            case Action.GIVE_BACK:
+                return await self._give_back(payment)
+            case Action.ASK if payment.news or (payment.due_at is not None and payment.due_at <= now + AGAIN_AFTER):
+                return await self._ask(payment)
+        return False
+
+    async def _book(self, payment: Payment) -> bool:
+        step = payment.step()
+        assert step is not None
+        decision = await self._wallet.ask(ledger.command(payment.booked(), step), WALLET_WITHIN_S)
+        if decision is None:
+            return False
+        granted = decision.status is Status.POSTED
+        reason = None if granted else str(decision.reason)
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            before = await kept.lock(connection, payment.id)
+            if before is None or before.step() is not step:
+                return True
+            after = payments.decided(before, step, granted=granted, reason=reason, now=now)
+            await kept.save(connection, before, after, now)
+            await effects.decided(connection, after, step, granted=granted, now=now)
+        if not granted:
+            log.info("payment_step_refused", payment_id=str(payment.id), step=step.value, reason=reason)
+        return True
+
+    async def _check(self, payment: Payment) -> bool:
+        """What is asked before money may leave, again when it was queued."""
+        if payment.direction is Direction.DEPOSIT:
+            # The same command as when the money arrives, and nothing comes of it now.
+            check = await self._wallet.check(ledger.command(payment.booked(), Step.CREDIT))
+            if check.status is not Status.POSTED:
+                reason = str(check.reason)
+                return await self._happened(payment.id, Event.REFUSE, reason)
+            return await self._change(payment.id, _cleared)
+        if payment.direction is Direction.WITHDRAWAL:
+            largest = self._review_from.get(payment.currency)
+            if (largest is not None and payment.group_minor >= largest) or await self._risk.is_risky(payment.user_id):
+                return await self._change(payment.id, _to_review)
+        return await self._change(payment.id, _cleared)
+
+    async def _send(self, payment: Payment) -> bool:
+        if not await self._happened(payment.id, Event.SEND):
+            return False
+        return await self._go_out(payment)
+
+    async def _go_out(self, payment: Payment) -> bool:
+        of_reference = None
+        if payment.of_payment is not None:
+            async with database.reading(self._engine) as connection:
+                deposit = await kept.find(connection, payment.of_payment)
+            of_reference = None if deposit is None else deposit.reference
+        answer = await self._call(payment, of_reference)
+        return await self._answered(payment.id, answer)
+
+    async def _call(self, payment: Payment, of_reference: str | None) -> ProviderAnswer:
+        provider = self._providers.get(payment.provider)
+        if provider is None:
+            return NOT_REACHED
+        request = payment.request()
+        try:
+            async with asyncio.timeout(PROVIDER_WITHIN_S):
+                match payment.direction:
+                    case Direction.DEPOSIT:
+                        return await provider.deposit(request)
+                    case Direction.WITHDRAWAL:
+                        return await provider.pay_out(request)
+                    case Direction.REFUND:
+                        return await provider.refund(request, of_reference or "")
+        except ServiceUnavailable:
+            # Nothing was done; the next look finds that the provider never heard of it, and sends it again.
+            return NOT_REACHED
+        except TimeoutError:
+            return NO_ANSWER
+
+    async def _ask(self, payment: Payment) -> bool:
+        provider = self._providers.get(payment.provider)
+        answer: ProviderAnswer | None = NOT_REACHED
+        try:
+            async with asyncio.timeout(PROVIDER_WITHIN_S):
+                if provider is not None:
+                    answer = await provider.look_up(payment.direction, payment.id, payment.reference)
+        except ServiceUnavailable:
+            answer = NOT_REACHED
+        except TimeoutError:
+            answer = NO_ANSWER
+        if answer is None and payments.goes_out_again(payment, self._clock()):
+            return await self._go_out(payment)
+        return await self._answered(payment.id, answer)
+
+    async def _answered(self, payment_id: UUID, answer: ProviderAnswer | None) -> bool:
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            before = await kept.lock(connection, payment_id)
+            if before is None:
+                return False
+            after = payments.answered(before, answer, now)
+            if after is None:
+                assert answer is not None
+                after = payments.ignored(before, now)
+                await kept.note(connection, before, answer.outcome.value, now)
+                await exceptions.open_for(connection, effects.contradiction(before, answer.outcome), now)
+            await self._save(connection, before, after)
+        return after.status is not before.status
+
+    async def _give_back(self, payment: Payment) -> bool:
+        """A deposit that the wallet did not take goes back to where it came from."""
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            before = await kept.lock(connection, payment.id)
+            if before is None or next_action(before) is not Action.GIVE_BACK:
+                return True
+            refund = payments.return_of(before, now)
+            await kept.add(connection, refund)
+            after = payments.scheduled(replace(before, given_back_by=refund.id), now)
+            await kept.save(connection, before, after, now)
+        await self.attend(refund.id)
+        return True
+
+    async def _happened(self, payment_id: UUID, event: Event, reason: str | None = None) -> bool:
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            before = await kept.lock(connection, payment_id)
+            after = None if before is None else payments.happened(before, event, now, reason)
+            if before is None or after is None:
+                return False
+            if event is Event.SEND:
+                # Whoever falls here leaves it to be asked after, which finds whether it went out.
+                after = replace(after, due_at=now + AGAIN_AFTER)
+            await self._save(connection, before, after)
+        return True
+
+    async def _change(self, payment_id: UUID, change: Callable[[Payment], Payment]) -> bool:
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            before = await kept.lock(connection, payment_id)
+            if before is None or before.status is not states.State.CREATED:
+                return True
+            await kept.save(connection, before, payments.scheduled(change(before), now), now)
+        return True
+
+    async def _save(self, connection: AsyncConnection, before: Payment, after: Payment) -> None:
+        await effects.save(connection, before, after, self._clock())
+        if after.status is not before.status:
+            self._metrics.payments.labels(after.direction.value, after.provider, after.status.value).inc()
+
+
+def _queued(payment: Payment) -> Payment:
+    # It is checked again when it is released.
+    return replace(payment, waits_for=Waits.QUEUE, cleared=False)
+
+
+def _to_review(payment: Payment) -> Payment:
+    return replace(payment, waits_for=Waits.REVIEW)
+
+
+def _cleared(payment: Payment) -> Payment:
+    return replace(payment, cleared=True)
