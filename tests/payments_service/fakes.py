@@ -1,0 +1,271 @@
+"""A provider that keeps books and behaves badly, and a wallet that keeps the ledger's rules; both in this process."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from uuid import UUID, uuid4
+
+from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
+from shared.contracts.commands import Command
+from shared.contracts.events import LedgerEvent
+from shared.contracts.kinds import Account, Kind, Reason, Status
+from shared.contracts.readings import Check
+from shared.errors import ServiceUnavailable
+from shared.testing import MOMENT
+
+
+class Crashed(BaseException):
+    """The process ends here: what was committed stays, what was not is gone."""
+
+
+@dataclass
+class Booking:
+    """One payment in the provider's books."""
+
+    id: UUID
+    direction: Direction
+    request: ProviderRequest
+    outcome: Outcome
+    of: UUID | None = None
+
+
+@dataclass
+class FakeProvider:
+    """Does each request once, whatever is lost on its way back. `mood` decides what goes wrong."""
+
+    name: str = "sandbox"
+    methods: frozenset[str] = frozenset({"card", "bank"})
+    mood: random.Random = field(default_factory=lambda: random.Random(0))
+    trouble: float = 0.0
+    fails: float = 0.0
+    # Of the outcomes that come at once; the rest come with time.
+    at_once: float = 1.0
+    down: bool = False
+    books: dict[UUID, Booking] = field(default_factory=dict)
+    calls: Counter[str] = field(default_factory=Counter)
+    outgoing: list[ProviderEvent] = field(default_factory=list)
+    now: datetime = MOMENT
+
+    async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
+        return await self._do(Direction.DEPOSIT, request, None)
+
+    async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
+        return await self._do(Direction.WITHDRAWAL, request, None)
+
+    async def refund(self, request: ProviderRequest, of_reference: str) -> ProviderAnswer:
+        return await self._do(Direction.REFUND, request, UUID(of_reference.removeprefix("ref_")))
+
+    async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
+        self.calls["look_up"] += 1
+        self._maybe_unreachable()
+        if self.mood.random() < self.trouble:
+            return ProviderAnswer(Outcome.UNKNOWN, None, "no answer", None)
+        booking = self.books.get(payment_id)
+        return None if booking is None else self._answer(booking)
+
+    async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
+        raise NotImplementedError
+
+    def settle_some(self) -> None:
+        """Time goes by: what is in processing comes to its end."""
+        for booking in self.books.values():
+            if booking.outcome in (Outcome.PENDING, Outcome.PROCESSING):
+                self._end(booking)
+
+    def take_back(self, payment_id: UUID, outcome: Outcome) -> None:
+        """A completed payment is refunded or charged back by somebody else."""
+        self.books[payment_id].outcome = outcome
+        self._tell(self.books[payment_id])
+
+    def net_minor(self) -> int:
+        """What came in less what went out, by the provider's own books."""
+        total = 0
+        for booking in self.books.values():
+            amount = booking.request.amount_minor
+            if booking.direction is Direction.DEPOSIT and booking.outcome is Outcome.COMPLETED:
+                total += amount
+            if booking.direction is Direction.WITHDRAWAL and booking.outcome is Outcome.COMPLETED:
+                total -= amount
+        return total
+
+    async def _do(self, direction: Direction, request: ProviderRequest, of: UUID | None) -> ProviderAnswer:
+        self.calls[direction.value] += 1
+        self._maybe_unreachable()
+        booking = self.books.get(request.payment_id)
+        if booking is None and self.mood.random() < self.trouble / 2:
+            return ProviderAnswer(Outcome.UNKNOWN, None, "lost on its way", None)
+        if booking is None:
+            booking = Booking(request.payment_id, direction, request, Outcome.PROCESSING, of)
+            self.books[booking.id] = booking
+            if self.mood.random() < self.at_once:
+                self._end(booking)
+        assert booking.request == request, "the same key with another request"
+        await asyncio.sleep(0)
+        if self.mood.random() < self.trouble:
+            return ProviderAnswer(Outcome.UNKNOWN, None, "the answer was lost", None)
+        return self._answer(booking)
+
+    def _maybe_unreachable(self) -> None:
+        if self.down or self.mood.random() < self.trouble / 4:
+            raise ServiceUnavailable("refused")
+
+    def _end(self, booking: Booking) -> None:
+        failed = booking.direction is not Direction.REFUND and self.mood.random() < self.fails
+        booking.outcome = Outcome.FAILED if failed else Outcome.COMPLETED
+        if booking.of is not None:
+            self.books[booking.of].outcome = Outcome.REFUNDED
+        self._tell(booking)
+        if self.mood.random() < self.trouble:
+            # It contradicts itself: signed as well, and not what stands in its books.
+            lie = self.mood.choice([Outcome.FAILED, Outcome.COMPLETED, Outcome.CANCELLED, Outcome.PROCESSING])
+            self._tell(booking, lie)
+
+    def _tell(self, booking: Booking, outcome: Outcome | None = None) -> None:
+        request = booking.request
+        event = ProviderEvent(
+            event_id=f"evt_{self.mood.getrandbits(64):016x}",
+            payment_id=booking.id if self.mood.random() < 0.7 else None,
+            reference=f"ref_{booking.id}",
+            direction=booking.direction,
+            outcome=outcome or booking.outcome,
+            amount_minor=request.amount_minor,
+            currency=request.currency,
+            fee_minor=None,
+            reason=None,
+            instrument=request.instrument,
+            last4="4242",
+            occurred_at=self.now,
+        )
+        if self.mood.random() >= self.trouble:
+            self.outgoing += [event] * (2 if self.mood.random() < self.trouble else 1)
+
+    def _answer(self, booking: Booking) -> ProviderAnswer:
+        return ProviderAnswer(booking.outcome, f"ref_{booking.id}", None, None)
+
+
+class ModelWallet:
+    """The ledger's rules for payments, over plain numbers: every command has one decision, whoever asks again."""
+
+    def __init__(self) -> None:
+        self.cash: Counter[int] = Counter()
+        self.reserved: Counter[int] = Counter()
+        self.clearing = 0
+        self.holds: dict[str, int] = {}
+        self.decided: dict[UUID, tuple[Command, LedgerEvent]] = {}
+        self.excluded: set[int] = set()
+        self.mood = random.Random(0)
+        self.trouble = 0.0
+        self.away = False
+
+    async def ask(self, command: Command, within_s: float) -> LedgerEvent | None:
+        """As `Wallet.ask`."""
+        await asyncio.sleep(0)
+        if self.away or self.mood.random() < self.trouble / 2:
+            raise ServiceUnavailable("no wallet")
+        if command.command_id in self.decided:
+            first, event = self.decided[command.command_id]
+            assert first == command, "the same id with another command"
+        else:
+            reason = self._refusal(command)
+            if reason is None:
+                self._post(command)
+            event = _event(command, reason, len(self.decided) + 1)
+            self.decided[command.command_id] = (command, event)
+        return None if self.mood.random() < self.trouble else event
+
+    async def check(self, command: Command) -> Check:
+        """As `Wallet.check`."""
+        if self.away:
+            raise ServiceUnavailable("no wallet")
+        reason = self._refusal(command)
+        return Check(
+            status=Status.REFUSED if reason else Status.POSTED,
+            reason=reason,
+            amount_minor=command.amount_minor,
+            currency=command.currency,
+            credit=Account.CASH,
+            cash_minor=self.cash[command.user_id],
+            reserved_minor=self.reserved[command.user_id],
+        )
+
+    def posted(self, kind: Kind) -> int:
+        """How many rows of a kind were posted."""
+        return sum(event.kind is kind and event.status is Status.POSTED for _, event in self.decided.values())
+
+    def _refusal(self, command: Command) -> Reason | None:
+        reference = command.reference_id or ""
+        match command.kind:
+            case Kind.DEPOSIT if command.user_id in self.excluded:
+                return Reason.SELF_EXCLUDED
+            case Kind.WITHDRAWAL_HOLD if self.cash[command.user_id] < command.amount_minor:
+                return Reason.INSUFFICIENT_FUNDS
+            case Kind.WITHDRAWAL_CAPTURE | Kind.WITHDRAWAL_RELEASE if (
+                self.holds.get(reference, 0) < command.amount_minor
+            ):
+                return Reason.HOLD_EXCEEDED if reference in self.holds else Reason.HOLD_NOT_FOUND
+        return None
+
+    def _post(self, command: Command) -> None:
+        user_id, amount, reference = command.user_id, command.amount_minor, command.reference_id or ""
+        match command.kind:
+            case Kind.DEPOSIT | Kind.REVERSAL:
+                self.clearing += amount
+                self.cash[user_id] += amount
+            case Kind.REFUND | Kind.CHARGEBACK:
+                self.clearing -= amount
+                self.cash[user_id] -= amount
+            case Kind.WITHDRAWAL_HOLD:
+                self.cash[user_id] -= amount
+                self.reserved[user_id] += amount
+                self.holds[reference] = amount
+            case Kind.WITHDRAWAL_CAPTURE:
+                self.reserved[user_id] -= amount
+                self.clearing -= amount
+                self.holds[reference] -= amount
+            case Kind.WITHDRAWAL_RELEASE:
+                self.reserved[user_id] -= amount
+                self.cash[user_id] += amount
+                self.holds[reference] -= amount
+
+
+def _event(command: Command, reason: Reason | None, position: int) -> LedgerEvent:
+    return LedgerEvent(
+        lane=0,
+        position=position,
+        command_id=command.command_id,
+        kind=command.kind,
+        status=Status.REFUSED if reason else Status.POSTED,
+        reason=reason,
+        user_id=command.user_id,
+        amount_minor=command.amount_minor,
+        currency=command.currency,
+        debit=Account.CLEARING,
+        credit=Account.CASH,
+        provider=command.provider,
+        reference_id=command.reference_id,
+        cash_minor=0,
+        reserved_minor=0,
+        occurred_at=command.occurred_at,
+        created_at=command.occurred_at,
+        key_id="k1",
+        checksum="ab" * 32,
+    )
+
+
+class Scores:
+    """As `Risk`."""
+
+    def __init__(self) -> None:
+        self.risky: set[int] = set()
+
+    async def is_risky(self, user_id: int) -> bool:
+        """As `Risk.is_risky`."""
+        return user_id in self.risky
+
+
+def some_id() -> UUID:
+    """An id that nothing else has."""
+    return uuid4()

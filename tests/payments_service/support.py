@@ -1,0 +1,111 @@
+"""Payments around a database, in this process."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+from uuid import UUID
+
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from payments_service.domain.payments import Payment
+from payments_service.domain.ports import Direction
+from payments_service.handlers.queue import Queue
+from payments_service.handlers.webhooks import Inbound
+from payments_service.handlers.worker import PaymentWorker
+from payments_service.repository import payments as kept
+from shared import database as databases
+from shared.telemetry import Metrics
+from shared.testing import MOMENT
+from tests.payments_service.fakes import FakeProvider, ModelWallet, Scores, some_id
+from tests.support import Database, as_administrator
+
+
+class Setup:
+    """The service's payments around a database, in this process."""
+
+    def __init__(self, database: Database, engine: AsyncEngine) -> None:
+        self.database = database
+        self.engine = engine
+        self.now = MOMENT
+        self.provider = FakeProvider()
+        self.wallet = ModelWallet()
+        self.scores = Scores()
+        self.metrics = Metrics()
+        self.review_from: dict[str, int] = {"USD": 100_000}
+        self.worker = self.worker_with()
+        self.inbound = Inbound(engine, lambda: self.now)
+
+    def worker_with(self, *, disabled: bool = False) -> PaymentWorker:
+        return PaymentWorker(
+            self.engine,
+            {"sandbox": self.provider},
+            wallet=self.wallet,
+            risk=self.scores,
+            review_from=self.review_from,
+            disabled=disabled,
+            clock=lambda: self.now,
+            metrics=self.metrics,
+        )
+
+    def queue_with(self, *, disabled: bool = False, release_per_s: int = 5) -> Queue:
+        return Queue(
+            self.engine,
+            self.worker,
+            disabled=disabled,
+            release_per_s=release_per_s,
+            clock=lambda: self.now,
+            metrics=self.metrics,
+        )
+
+    def new(self, direction: Direction, amount_minor: int = 1000, user_id: int = 1, **more: Any) -> Payment:
+        payment_id = some_id()
+        payment = Payment(
+            id=payment_id,
+            group_id=payment_id,
+            group_minor=amount_minor,
+            user_id=user_id,
+            direction=direction,
+            provider="sandbox",
+            method="card",
+            amount_minor=amount_minor,
+            currency="USD",
+            created_at=self.now,
+            instrument="tok_1",
+            due_at=self.now,
+        )
+        return replace(payment, **more)
+
+    async def add(self, payment: Payment) -> UUID:
+        async with databases.transaction(self.engine) as connection:
+            await kept.add(connection, payment)
+        return payment.id
+
+    async def go(self, direction: Direction, amount_minor: int = 1000, user_id: int = 1, **more: Any) -> Payment:
+        """A new payment, moved on as far as it goes at once."""
+        payment_id = await self.add(self.new(direction, amount_minor, user_id, **more))
+        await self.worker.attend(payment_id)
+        return await self.get(payment_id)
+
+    async def get(self, payment_id: UUID) -> Payment:
+        async with databases.reading(self.engine) as connection:
+            found = await kept.find(connection, payment_id)
+        assert found is not None
+        return found
+
+    async def later(self, **time: float) -> None:
+        """Let time go by, and do what is due then."""
+        self.now += timedelta(**time)
+        self.provider.now = self.now
+        await self.worker.look()
+
+    async def all(self) -> list[Payment]:
+        async with databases.reading(self.engine) as connection:
+            found = await kept.page(connection, user_id=None, status=None, waits_for=None, before=None, limit=100_000)
+        return [payment for _, payment in found]
+
+    async def exceptions(self) -> list[tuple[str, str]]:
+        rows = await as_administrator(
+            self.database,
+            "SELECT kind, side FROM payments.settlement_exceptions WHERE closed_at IS NULL ORDER BY number",
+        )
+        return [(row["kind"], row["side"]) for row in rows]

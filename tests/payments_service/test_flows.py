@@ -1,0 +1,219 @@
+"""Payments moved on: what the provider and the wallet are asked, and what is left when one of them is not there."""
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from payments_service.domain.availability import Switch
+from payments_service.domain.ledger import Posted
+from payments_service.domain.payments import Waits
+from payments_service.domain.ports import Direction, Outcome
+from payments_service.domain.states import State
+from payments_service.repository import desk
+from shared import database as databases
+from shared.contracts.kinds import Kind
+from tests.payments_service.support import Setup
+
+pytestmark = pytest.mark.integration
+
+DEPOSIT, WITHDRAWAL = Direction.DEPOSIT, Direction.WITHDRAWAL
+
+
+async def test_a_deposit_is_credited_when_the_provider_has_it(payments: Setup) -> None:
+    payment = await payments.go(DEPOSIT)
+    assert (payment.status, payment.posted) == (State.COMPLETED, Posted.CREDITED)
+    assert payments.wallet.cash[1] == 1000
+    assert payment.due_at is None
+
+
+async def test_a_deposit_that_comes_later_is_asked_after(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    payment = await payments.go(DEPOSIT)
+    assert payment.status is State.PROCESSING
+    payments.provider.settle_some()
+    await payments.later(minutes=1)
+    assert (await payments.get(payment.id)).posted is Posted.CREDITED
+
+
+async def test_a_deposit_past_a_rule_never_reaches_the_provider(payments: Setup) -> None:
+    payments.wallet.excluded.add(1)
+    payment = await payments.go(DEPOSIT)
+    assert (payment.status, payment.reason) == (State.FAILED, "SELF_EXCLUDED")
+    assert payments.provider.calls["deposit"] == 0
+
+
+async def test_money_that_arrives_for_a_player_excluded_meanwhile_goes_back_by_itself(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    payment = await payments.go(DEPOSIT)
+    payments.wallet.excluded.add(1)
+    payments.provider.settle_some()
+    payments.provider.at_once = 1
+    await payments.later(minutes=1)
+    deposit = await payments.get(payment.id)
+    assert (deposit.status, deposit.posted, deposit.reason) == (State.REFUNDED, Posted.REFUSED, "SELF_EXCLUDED")
+    assert deposit.given_back_by is not None
+    assert (await payments.get(deposit.given_back_by)).status is State.COMPLETED
+    assert payments.wallet.clearing == payments.provider.net_minor() == 0
+
+
+async def test_a_withdrawal_is_held_paid_and_captured(payments: Setup) -> None:
+    payments.wallet.cash[1] = 5000
+    payment = await payments.go(WITHDRAWAL, 3000)
+    assert (payment.status, payment.posted) == (State.COMPLETED, Posted.CAPTURED)
+    assert (payments.wallet.cash[1], payments.wallet.reserved[1]) == (2000, 0)
+
+
+async def test_a_withdrawal_without_funds_never_reaches_the_provider(payments: Setup) -> None:
+    payment = await payments.go(WITHDRAWAL, 3000)
+    assert (payment.status, payment.reason) == (State.FAILED, "INSUFFICIENT_FUNDS")
+    assert payments.provider.calls["withdrawal"] == 0
+
+
+async def test_a_withdrawal_that_fails_is_given_back(payments: Setup) -> None:
+    payments.wallet.cash[1] = 5000
+    payments.provider.fails = 1
+    payment = await payments.go(WITHDRAWAL, 3000)
+    assert (payment.status, payment.posted) == (State.FAILED, Posted.RELEASED)
+    assert (payments.wallet.cash[1], payments.wallet.reserved[1]) == (5000, 0)
+
+
+async def test_an_unknown_outcome_keeps_its_hold_until_the_provider_says_it(payments: Setup) -> None:
+    payments.wallet.cash[1] = 5000
+    payments.provider.down = True
+    payment = await payments.go(WITHDRAWAL, 3000)
+    assert (payment.status, payment.posted) == (State.UNKNOWN, Posted.HELD)
+    assert payments.wallet.reserved[1] == 3000
+    for _ in range(6):
+        await payments.later(hours=6)
+    assert ("overdue", "provider") in await payments.exceptions()
+    assert payments.wallet.reserved[1] == 3000
+    payments.provider.down = False
+    # It never arrived, and a day later it is not sent any more.
+    await payments.later(hours=25)
+    assert (await payments.get(payment.id)).posted is Posted.RELEASED
+    assert payments.wallet.cash[1] == 5000
+    assert await payments.exceptions() == []
+
+
+async def test_what_was_given_back_and_paid_after_all_is_taken_and_shown(payments: Setup) -> None:
+    payments.wallet.cash[1] = 5000
+    payments.provider.fails = 1
+    payment = await payments.go(WITHDRAWAL, 3000)
+    payments.provider.take_back(payment.id, Outcome.COMPLETED)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    after = await payments.get(payment.id)
+    assert (after.status, after.posted) == (State.COMPLETED, Posted.CAPTURED)
+    assert payments.wallet.cash[1] == 2000
+    assert payments.wallet.posted(Kind.REFUND) == 1
+    assert ("contradiction", "provider") in await payments.exceptions()
+
+
+@pytest.mark.parametrize(
+    ("outcome", "kind"), [(Outcome.REFUNDED, Kind.REFUND), (Outcome.CHARGED_BACK, Kind.CHARGEBACK)]
+)
+async def test_what_is_taken_back_may_leave_the_player_owing(payments: Setup, outcome: Outcome, kind: Kind) -> None:
+    payment = await payments.go(DEPOSIT)
+    payments.wallet.cash[1] -= 700
+    payments.provider.take_back(payment.id, outcome)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    assert (await payments.get(payment.id)).posted is Posted.TAKEN_BACK
+    assert payments.wallet.posted(kind) == 1
+    assert payments.wallet.cash[1] == -700
+
+
+async def test_a_payout_that_comes_back_is_the_players_again(payments: Setup) -> None:
+    payments.wallet.cash[1] = 5000
+    payment = await payments.go(WITHDRAWAL, 3000)
+    payments.provider.take_back(payment.id, Outcome.REFUNDED)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    assert (await payments.get(payment.id)).posted is Posted.RELEASED
+    assert payments.wallet.cash[1] == 5000
+
+
+async def test_a_signed_event_is_not_believed_against_the_providers_books(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    payment = await payments.go(DEPOSIT)
+    payments.provider._tell(payments.provider.books[payment.id], Outcome.COMPLETED)
+    event = payments.provider.outgoing[-1]._replace(payment_id=payment.id)
+    assert await payments.inbound.take("sandbox", [event]) == ["news"]
+    assert await payments.inbound.take("sandbox", [event]) == ["duplicate"]
+    await payments.later(seconds=1)
+    assert (await payments.get(payment.id)).status is State.PROCESSING
+    assert payments.wallet.cash[1] == 0
+
+
+async def test_an_event_over_another_amount_moves_nothing_and_is_shown(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    payment = await payments.go(DEPOSIT)
+    payments.provider._tell(payments.provider.books[payment.id], Outcome.COMPLETED)
+    event = payments.provider.outgoing[-1]._replace(payment_id=payment.id, amount_minor=999)
+    assert await payments.inbound.take("sandbox", [event]) == ["contradicts"]
+    await payments.later(hours=1)
+    assert payments.wallet.cash[1] == 0
+    assert ("amount", "provider") in await payments.exceptions()
+    assert (await payments.get(payment.id)).waits_for is Waits.REVIEW
+
+
+@pytest.mark.parametrize("why", ["large", "risky"])
+async def test_a_withdrawal_that_somebody_has_to_look_at_waits_with_its_hold(payments: Setup, why: str) -> None:
+    amount = 100_000 if why == "large" else 1000
+    payments.wallet.cash[1] = amount
+    payments.scores.risky = {1} if why == "risky" else set()
+    payment = await payments.go(WITHDRAWAL, amount)
+    assert (payment.status, payment.waits_for, payment.posted) == (State.CREATED, Waits.REVIEW, Posted.HELD)
+    assert payments.provider.calls["withdrawal"] == 0
+
+
+async def test_what_is_switched_off_queues_and_is_let_go_in_order_and_checked_again(payments: Setup) -> None:
+    payments.worker = payments.worker_with(disabled=True)
+    queued = [await payments.go(DEPOSIT, user_id=user_id) for user_id in (1, 2, 3, 4)]
+    assert {payment.waits_for for payment in queued} == {Waits.QUEUE}
+    assert payments.provider.calls["deposit"] == 0
+    # A restart forgets nothing; and meanwhile a player was excluded.
+    payments.worker = payments.worker_with()
+    payments.wallet.excluded.add(2)
+    queue = payments.queue_with(release_per_s=2)
+    assert await queue.look() == 2
+    await payments.worker.look()
+    found = [(await payments.get(payment.id)).status for payment in queued]
+    assert found == [State.COMPLETED, State.FAILED, State.CREATED, State.CREATED]
+    assert await queue.look() == 2
+    assert await queue.look() == 0
+    await payments.worker.look()
+    assert (await payments.get(queued[3].id)).posted is Posted.CREDITED
+
+
+async def test_one_method_is_switched_off_by_itself(payments: Setup) -> None:
+    async with databases.transaction(payments.engine) as connection:
+        await desk.switch(connection, Switch("*", "deposit", "card", False), "down", "ann", payments.now)
+    assert (await payments.go(DEPOSIT)).waits_for is Waits.QUEUE
+    assert (await payments.go(DEPOSIT, method="bank")).status is State.COMPLETED
+    assert await payments.queue_with().look() == 0
+
+
+async def test_a_deposit_that_never_arrived_is_not_charged_to_a_player_who_is_gone(payments: Setup) -> None:
+    payments.provider.down = True
+    payment = await payments.go(DEPOSIT)
+    payments.provider.down = False
+    payments.now += timedelta(minutes=20)
+    await payments.worker.look()
+    after = await payments.get(payment.id)
+    assert (after.status, after.reason) == (State.FAILED, "NEVER_ARRIVED")
+    assert payments.provider.books == {}
+
+
+async def test_parts_of_one_withdrawal_share_its_hold(payments: Setup) -> None:
+    payments.wallet.cash[1] = 3000
+    first = payments.new(WITHDRAWAL, 1000)
+    second = payments.new(WITHDRAWAL, 2000)
+    parts = [replace(part, group_id=first.id, group_minor=3000) for part in (first, second)]
+    for part in parts:
+        await payments.add(part)
+    await payments.worker.look()
+    assert [(await payments.get(part.id)).posted for part in parts] == [Posted.CAPTURED] * 2
+    assert payments.wallet.posted(Kind.WITHDRAWAL_HOLD) == 1
+    assert (payments.wallet.cash[1], payments.wallet.reserved[1], payments.wallet.clearing) == (0, 0, -3000)
