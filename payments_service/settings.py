@@ -2,9 +2,11 @@
 
 from typing import Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
+from shared import money
+from shared.contracts.fields import Currency
 from shared.settings import Dsn, ServiceSettings, Url
 
 MIN_SECRET_CHARACTERS = 16
@@ -66,3 +68,28 @@ class Settings(ServiceSettings, ProviderSettings):
     """What the payments service reads from its environment."""
 
     payments_database_url: Dsn
+    wallet_service_url: Url
+    fraud_service_url: Url
+    # No payment begins: what is asked for queues, and is let go when this is gone again.
+    payment_service_disabled: bool = False
+    # So many queued payments are let go a second.
+    payment_release_per_s: int = Field(default=5, ge=1, le=1000)
+    # JSON: from which amount on a withdrawal waits for review, per currency, as decimals. Elsewhere none does.
+    payment_review_from: dict[Currency, str] = Field(default={"USD": "1000", "EUR": "1000", "GBP": "1000"})
+    # How many of staff have to let such a withdrawal through, and to say what became of a payment.
+    payment_reviewers: int = Field(default=1, ge=1, le=2)
+    payment_completers: int = Field(default=2, ge=1, le=2)
+
+    @field_validator("payment_review_from")
+    @classmethod
+    def _amounts(cls, value: dict[Currency, str]) -> dict[Currency, str]:
+        for currency, amount in value.items():
+            money.to_minor(amount, currency, zero=True)
+        return value
+
+    def review_from(self) -> dict[str, int]:
+        """In minor units."""
+        return {
+            currency: money.to_minor(amount, currency, zero=True)
+            for currency, amount in self.payment_review_from.items()
+        }

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from enum import StrEnum
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 from uuid import UUID
 
 from pydantic import JsonValue
@@ -96,6 +96,7 @@ class Provider(Protocol):
         """The events of a webhook. Raises Unauthenticated, InvalidInput, TooLarge."""
 
 
+@runtime_checkable
 class ReportSource(Protocol):
     """Where a provider's settlement report comes from by itself."""
 
@@ -128,3 +129,17 @@ class Attendant(Protocol):
 
     def wake(self) -> None:
         """Look for what is due now, and wait for nothing."""
+
+
+class Inbound(Protocol):
+    """What keeps providers' events."""
+
+    async def take(self, provider: str, said: Sequence[ProviderEvent]) -> list[str]:
+        """Keep what was said, all of it or nothing; returns what became of each: duplicate, or as it is kept."""
+
+
+class Settling(Protocol):
+    """What settles batches."""
+
+    async def settle(self, batch_id: UUID, report: str | None) -> None:
+        """Match a batch, with this report where there is one. Raises NotFound, InvalidInput."""

@@ -18,15 +18,15 @@ from shared import database
 from shared.clock import Clock
 
 
-class Inbound:
-    """Keeps events, and marks the payments that they are about as having news."""
+class EventsTaken:
+    """As `Inbound`: keeps events, and marks the payments that they are about as having news."""
 
     def __init__(self, engine: AsyncEngine, clock: Clock) -> None:
         self._engine = engine
         self._clock = clock
 
     async def take(self, provider: str, said: Sequence[ProviderEvent]) -> list[str]:
-        """Keep what was said, all of it or nothing; returns what became of each: duplicate, or as it is kept."""
+        """As `Inbound.take`."""
         async with database.transaction(self._engine) as connection:
             return [await self._take(connection, provider, event, self._clock()) for event in said]
 

@@ -279,7 +279,10 @@ class PaymentWorker:
     async def _save(self, connection: AsyncConnection, before: Payment, after: Payment) -> None:
         await effects.save(connection, before, after, self._clock())
         if after.status is not before.status:
-            self._metrics.payments.labels(after.direction.value, after.provider, after.status.value).inc()
+            # A refusal by the rules is no failure.
+            refused = before.status is states.State.CREATED and after.status is states.State.FAILED
+            status = "refused" if refused else after.status.value
+            self._metrics.payments.labels(after.direction.value, after.provider, status).inc()
 
 
 def _queued(payment: Payment) -> Payment:

@@ -1,18 +1,21 @@
 """What payments stand on: instruments by what came from them, the kill switch, and what staff said."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import BigInteger, Row, func, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.availability import Switch
 from payments_service.domain.closed_loop import Place, Source
+from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment
-from payments_service.tables import approvals, availability, instruments
+from payments_service.domain.ports import Direction
+from payments_service.domain.states import OPEN, State
+from payments_service.tables import approvals, availability, instruments, payments
 
 _i = instruments.c
 
@@ -22,6 +25,18 @@ async def sources(connection: AsyncConnection, user_id: int, currency: str) -> S
     query = select(_i.provider, _i.method, _i.instrument, _i.deposited_minor - _i.returned_minor, _i.since)
     rows = await connection.execute(query.where(_i.user_id == user_id, _i.currency == currency))
     return [Source(Place(row[0], row[1], row[2] or None), row[3], row[4]) for row in rows]
+
+
+async def on_their_way(connection: AsyncConnection, user_id: int, currency: str) -> Mapping[Place, int]:
+    """What is on its way back to each place and has not been counted there, in minor units."""
+    p = payments.c
+    query = (
+        select(p.provider, p.method, p.instrument, func.sum(p.amount_minor).cast(BigInteger))
+        .where(p.user_id == user_id, p.currency == currency, p.direction == Direction.WITHDRAWAL)
+        .where(p.status.in_((State.CREATED, State.COMPLETED, *OPEN)), p.posted.in_((Posted.NOTHING, Posted.HELD)))
+        .group_by(p.provider, p.method, p.instrument)
+    )
+    return {Place(row[0], row[1], row[2]): row[3] for row in await connection.execute(query)}
 
 
 async def lock_player(connection: AsyncConnection, user_id: int) -> None:

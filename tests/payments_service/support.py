@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from payments_service.domain.payments import Payment
 from payments_service.domain.ports import Direction
 from payments_service.handlers.queue import Queue
-from payments_service.handlers.webhooks import Inbound
+from payments_service.handlers.webhooks import EventsTaken
 from payments_service.handlers.worker import PaymentWorker
 from payments_service.repository import payments as kept
 from shared import database as databases
@@ -33,7 +33,7 @@ class Setup:
         self.metrics = Metrics()
         self.review_from: dict[str, int] = {"USD": 100_000}
         self.worker = self.worker_with()
-        self.inbound = Inbound(engine, lambda: self.now)
+        self.inbound = EventsTaken(engine, lambda: self.now)
 
     def worker_with(self, *, disabled: bool = False) -> PaymentWorker:
         return PaymentWorker(

@@ -1,0 +1,1 @@
+"""HTTP in, for the platform's own services alone."""

@@ -1,0 +1,216 @@
+"""What the endpoints of payments do, each act in one transaction of its own."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from uuid import UUID, uuid5
+
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+from payments_service.domain import closed_loop, payments
+from payments_service.domain.availability import Switch
+from payments_service.domain.closed_loop import Place
+from payments_service.domain.payments import Payment, Waits
+from payments_service.domain.ports import Attendant, Direction, Provider
+from payments_service.domain.states import OPEN, Event, State
+from payments_service.repository import desk
+from payments_service.repository import payments as kept
+from shared import database
+from shared.clock import Clock
+from shared.contracts.payments import (
+    AskedAvailability,
+    AskedCompletion,
+    AskedPayment,
+    AskedReview,
+    PaymentDetail,
+    PaymentMove,
+    PaymentView,
+    PaymentWord,
+    ReviewVerdict,
+)
+from shared.errors import CommandIdReused, FieldError, Forbidden, InvalidInput, NotFound
+
+COMPLETION, REVIEW = "completion", "review"
+_SAME = ("user_id", "direction", "currency")
+
+
+@dataclass(frozen=True, slots=True)
+class PaymentDesk:
+    """What the endpoints stand on. `reviewers` is how many of staff have to let a payment through."""
+
+    engine: AsyncEngine
+    providers: Mapping[str, Provider]
+    attendant: Attendant
+    clock: Clock
+    completers: int
+    reviewers: int
+
+    async def begin(self, direction: Direction, asked: AskedPayment) -> Sequence[PaymentView]:
+        """Keep a payment, split where it goes to several places, and move it on. The same request is the same payment.
+
+        Raises InvalidInput, CommandIdReused.
+        """
+        provider = self.providers.get(asked.provider)
+        if provider is None:
+            raise InvalidInput([FieldError("provider", f"must be one of {', '.join(sorted(self.providers))}")])
+        if asked.method not in provider.methods:
+            raise InvalidInput([FieldError("method", f"must be one of {', '.join(sorted(provider.methods))}")])
+        async with database.transaction(self.engine) as connection:
+            await desk.lock_player(connection, asked.user_id)
+            parts = await kept.group(connection, asked.payment_id)
+            if not parts:
+                parts = await self._parts(connection, direction, asked)
+                for part in parts:
+                    await kept.add(connection, part)
+        _check_same(parts, direction, asked)
+        for part in parts:
+            await self.attendant.attend(part.id)
+        return await self.group(asked.payment_id)
+
+    async def group(self, group_id: UUID) -> Sequence[PaymentView]:
+        """Those of one request."""
+        async with database.reading(self.engine) as connection:
+            return [view(payment) for payment in await kept.group(connection, group_id)]
+
+    async def detail(self, payment_id: UUID) -> PaymentDetail:
+        """A payment with all that is known of it. Raises NotFound."""
+        async with database.reading(self.engine) as connection:
+            payment = await kept.find(connection, payment_id)
+            if payment is None:
+                raise NotFound(f"there is no payment {payment_id}")
+            parts = await kept.group(connection, payment.group_id)
+            moves = await kept.moves(connection, payment_id)
+            said = await desk.said(connection, payment_id)
+        return PaymentDetail(
+            **dict(view(payment)),
+            parts=[view(part) for part in parts],
+            moves=[PaymentMove.model_validate(dict(row._mapping)) for row in moves],
+            said=[PaymentWord.model_validate(dict(row._mapping)) for row in said],
+        )
+
+    async def complete(self, payment_id: UUID, asked: AskedCompletion) -> None:
+        """Say what became of a payment in its provider's place; the last of those that are needed decides.
+
+        Raises NotFound, Forbidden, InvalidInput. Said again of a payment that stands there already, it changes nothing.
+        """
+        said, now = asked.completion, self.clock()
+        async with database.transaction(self.engine) as connection:
+            payment = await self._locked(connection, payment_id)
+            if payment.status.value == said.outcome.value:
+                return
+            if payment.status not in OPEN:
+                raise InvalidInput([FieldError("outcome", f"cannot be said of a payment that is {payment.status}")])
+            words = await self._approve(
+                connection, payment, COMPLETION, said.outcome.value, asked.actor, said.reason, said.evidence
+            )
+            if words >= self.completers:
+                after = payments.happened(payment, Event(said.outcome.value), now, f"staff: {said.reason}"[:128])
+                assert after is not None
+                await kept.save(connection, payment, replace(after, news=False), now)
+        await self.attendant.attend(payment_id)
+
+    async def review(self, payment_id: UUID, asked: AskedReview) -> None:
+        """Let a payment that waits for it go on, or not. Raises NotFound, Forbidden, InvalidInput."""
+        said, now = asked.review, self.clock()
+        async with database.transaction(self.engine) as connection:
+            payment = await self._locked(connection, payment_id)
+            if payment.waits_for is not Waits.REVIEW or payment.status is not State.CREATED:
+                raise InvalidInput([FieldError("verdict", "is not asked for: the payment does not wait for review")])
+            words = await self._approve(connection, payment, REVIEW, said.verdict.value, asked.actor, said.reason, None)
+            after: Payment | None = None
+            if said.verdict is ReviewVerdict.REJECT:
+                after = payments.happened(payment, Event.CANCELLED, now, f"staff: {said.reason}"[:128])
+            elif words >= self.reviewers:
+                after = payments.scheduled(replace(payment, waits_for=None, cleared=True), now)
+            if after is not None:
+                await kept.save(connection, payment, after, now)
+        await self.attendant.attend(payment_id)
+
+    async def switch(self, asked: AskedAvailability) -> None:
+        """Turn a switch. Turned on, what is queued is let go by itself."""
+        said = asked.availability
+        switch = Switch(said.provider, said.direction, said.method, said.available)
+        async with database.transaction(self.engine) as connection:
+            await desk.switch(connection, switch, said.reason, asked.actor, self.clock())
+
+    async def _parts(self, connection: AsyncConnection, direction: Direction, asked: AskedPayment) -> Sequence[Payment]:
+        chosen = Place(asked.provider, asked.method, asked.instrument)
+        whole = closed_loop.Part(chosen, asked.amount_minor, returned=False)
+        parts: Sequence[closed_loop.Part] = (whole,)
+        if direction is Direction.WITHDRAWAL:
+            sources = await desk.sources(connection, asked.user_id, asked.currency)
+            pending = await desk.on_their_way(connection, asked.user_id, asked.currency)
+            free = [
+                source._replace(net_minor=source.net_minor - pending.get(source.place, 0))
+                for source in sources
+                if source.place.provider in self.providers
+            ]
+            parts = closed_loop.split(asked.amount_minor, free, chosen)
+        now = self.clock()
+        return [
+            Payment(
+                id=asked.payment_id if count == 0 else uuid5(asked.payment_id, str(count)),
+                group_id=asked.payment_id,
+                group_minor=asked.amount_minor,
+                user_id=asked.user_id,
+                direction=direction,
+                provider=part.place.provider,
+                method=part.place.method,
+                amount_minor=part.amount_minor,
+                currency=asked.currency,
+                created_at=now,
+                instrument=part.place.instrument,
+                requested_by=asked.actor,
+                due_at=now,
+            )
+            for count, part in enumerate(parts)
+        ]
+
+    async def _approve(
+        self,
+        connection: AsyncConnection,
+        payment: Payment,
+        act: str,
+        verdict: str,
+        actor: str,
+        reason: str,
+        evidence: str | None,
+    ) -> int:
+        """Keep a word of staff; returns how many have said the same. Raises Forbidden where it is not one's to say."""
+        if actor == payment.requested_by:
+            raise Forbidden("who asked for a payment does not decide on it")
+        before = [row for row in await desk.said(connection, payment.id) if row.act == act]
+        if any(row.actor == actor for row in before):
+            raise Forbidden("a second person has to say the same; you have said it")
+        await desk.approve(
+            connection,
+            payment.id,
+            act,
+            verdict=verdict,
+            actor=actor,
+            reason=reason,
+            evidence=evidence,
+            now=self.clock(),
+        )
+        return 1 + sum(1 for row in before if row.verdict == verdict)
+
+    async def _locked(self, connection: AsyncConnection, payment_id: UUID) -> Payment:
+        payment = await kept.lock(connection, payment_id)
+        if payment is None:
+            raise NotFound(f"there is no payment {payment_id}")
+        return payment
+
+
+def view(payment: Payment, number: int | None = None) -> PaymentView:
+    """A payment as others may see it: without its instrument's token."""
+    return PaymentView.model_validate(
+        {name: getattr(payment, name) for name in PaymentView.model_fields if name != "number"} | {"number": number}
+    )
+
+
+def _check_same(parts: Sequence[Payment], direction: Direction, asked: AskedPayment) -> None:
+    first = parts[0]
+    if first.group_minor != asked.amount_minor:
+        raise CommandIdReused("amount")
+    for name, value in zip(_SAME, (asked.user_id, direction, asked.currency), strict=True):
+        if getattr(first, name) != value:
+            raise CommandIdReused(name)

@@ -1,0 +1,249 @@
+"""Payments, as the payments service answers them and the gateway asks for them. Money is in minor units."""
+
+from datetime import date
+from enum import StrEnum
+from typing import Annotated, Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
+
+from shared.contracts.fields import AmountMinor, Currency, Moment, Provider, Text, UserId
+
+MAX_REPORT_CHARACTERS = 900_000
+Method = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
+# A provider's token: never a card's number, which is digits alone.
+Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,254}$")]
+Named = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z0-9][a-z0-9_-]{0,31})$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
+
+
+class _Asked(_Part):
+    actor: Text
+    request_id: Text | None = None
+
+
+class PaymentDirection(StrEnum):
+    """Which way the money goes."""
+
+    DEPOSIT = "deposit"
+    WITHDRAWAL = "withdrawal"
+    REFUND = "refund"
+
+
+class AskedPayment(_Asked):
+    """A deposit or a withdrawal. The id is one a request, however often that comes."""
+
+    payment_id: UUID
+    user_id: UserId
+    amount_minor: AmountMinor = Field(gt=0)
+    currency: Currency
+    provider: Provider
+    method: Method
+    instrument: Token | None = None
+
+
+class CompletionOutcome(StrEnum):
+    """What staff may say of a payment in its provider's place."""
+
+    COMPLETED = "completed"
+    FAILED = "failed"
+
+
+class CompletionRequest(_Part):
+    """What became of a payment, why, and what shows it. A second person has to say the same."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    outcome: CompletionOutcome
+    reason: Text
+    evidence: Text
+
+
+class ReviewVerdict(StrEnum):
+    """What staff may say of a payment that waits for it."""
+
+    APPROVE = "approve"
+    REJECT = "reject"
+
+
+class ReviewRequest(_Part):
+    """Whether a payment may go on, and why."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    verdict: ReviewVerdict
+    reason: Text
+
+
+class AvailabilityRequest(_Part):
+    """Whether some payments may begin; `*` stands for all of a kind. The rest queues."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provider: Named = "*"
+    direction: Annotated[str, StringConstraints(pattern=r"^(\*|deposit|withdrawal|refund)$")] = "*"
+    method: Named = "*"
+    available: bool
+    reason: Text
+
+
+class BatchRequest(_Part):
+    """A day to be settled, with the provider's report where there is one already."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    provider: Provider
+    currency: Currency
+    day: date
+    report: str | None = Field(default=None, max_length=MAX_REPORT_CHARACTERS)
+
+
+class RetryRequest(_Part):
+    """A batch's report, where it is brought by hand."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    report: str | None = Field(default=None, max_length=MAX_REPORT_CHARACTERS)
+
+
+class ResolutionRequest(_Part):
+    """Why an exception is closed."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Text
+
+
+class AskedCompletion(_Asked):
+    """A completion, and whose word it is."""
+
+    completion: CompletionRequest
+
+
+class AskedReview(_Asked):
+    """A review, and whose word it is."""
+
+    review: ReviewRequest
+
+
+class AskedAvailability(_Asked):
+    """A switch, and who turns it."""
+
+    availability: AvailabilityRequest
+
+
+class AskedResolution(_Asked):
+    """A resolution, and whose it is."""
+
+    resolution: ResolutionRequest
+
+
+class PaymentView(_Part):
+    """A payment. Of one withdrawal that is split, each part is one, under the same `group_id`."""
+
+    number: int | None = None
+    id: UUID
+    group_id: UUID
+    user_id: int
+    direction: PaymentDirection
+    provider: str
+    method: str
+    amount_minor: int
+    currency: str
+    status: str
+    posted: str
+    waits_for: str | None
+    reason: str | None
+    reference: str | None
+    last4: str | None
+    of_payment: UUID | None
+    action: dict[str, JsonValue] | None
+    created_at: Moment
+    changed_at: Moment | None
+
+
+class PaymentMove(_Part):
+    """One step on a payment's way. `illegal` is what was said and not applied."""
+
+    at: Moment
+    status: str
+    posted: str
+    waits_for: str | None
+    reason: str | None
+    illegal: str | None
+
+
+class PaymentWord(_Part):
+    """What somebody of staff said of a payment."""
+
+    act: str
+    verdict: str
+    actor: str
+    reason: str
+    evidence: str | None
+    at: Moment
+
+
+class PaymentDetail(PaymentView):
+    """A payment with its parts, how it came to stand where it stands, and what staff said."""
+
+    parts: list[PaymentView]
+    moves: list[PaymentMove]
+    said: list[PaymentWord]
+
+
+class AvailabilityView(_Part):
+    """One switch, as it was turned last."""
+
+    provider: str
+    direction: str
+    method: str
+    available: bool
+    reason: str
+    actor: str
+    changed_at: Moment
+
+
+class BatchView(_Part):
+    """A settlement batch. `totals` are sums of our payments and of the report, in minor units."""
+
+    number: int
+    id: UUID
+    provider: str
+    currency: str
+    day: date
+    status: str
+    attempts: int
+    reported: bool
+    created_at: Moment
+    due_at: Moment
+    settled_at: Moment | None
+    totals: dict[str, Any] | None
+
+
+class ExceptionView(_Part):
+    """What does not agree: what our payments say, what the other side says, and why it was closed."""
+
+    number: int
+    id: UUID
+    batch_id: UUID | None
+    payment_id: UUID | None
+    kind: str
+    side: str
+    reference: str | None
+    expected: str | None
+    found: str | None
+    opened_at: Moment
+    closed_at: Moment | None
+    closed_by: str | None
+    closed_because: str | None
+
+
+class WebhookTaken(_Part):
+    """How many of a webhook's events were new."""
+
+    taken: int
+    duplicates: int
