@@ -5,13 +5,15 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID, uuid4
 
-from sqlalchemy import ColumnElement, Row, delete, func, insert, select, update
+from sqlalchemy import ColumnElement, Row, func, insert, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments_service.domain.settlement import ExceptionKind, Found
+from payments_service.domain.settlement import ExceptionKind, Found, Side
 from payments_service.tables import settlement_exceptions
 
 _e = settlement_exceptions.c
+_FOUND = [_e[name] for name in Found._fields]
+_BY_ITSELF = {"closed_by": "payments_service", "closed_because": "it came right by itself"}
 
 
 async def open_for(connection: AsyncConnection, found: Found, now: datetime, batch_id: UUID | None = None) -> None:
@@ -25,16 +27,20 @@ async def open_for(connection: AsyncConnection, found: Found, now: datetime, bat
 async def close_for(connection: AsyncConnection, payment_id: UUID, kind: ExceptionKind, now: datetime) -> None:
     """Close what has come right by itself."""
     about = (_e.payment_id == payment_id, _e.kind == kind, _e.closed_at.is_(None))
-    values = {"closed_at": now, "closed_by": "payments_service", "closed_because": "it came right by itself"}
-    await connection.execute(update(settlement_exceptions).where(*about).values(values))
+    await connection.execute(update(settlement_exceptions).where(*about).values(closed_at=now, **_BY_ITSELF))
 
 
 async def replace(connection: AsyncConnection, batch_id: UUID, found: Sequence[Found], now: datetime) -> None:
-    """Make these a batch's open exceptions. One that people closed is not opened again."""
-    await connection.execute(delete(settlement_exceptions).where(_e.batch_id == batch_id, _e.closed_at.is_(None)))
+    """Make these a batch's open exceptions. What came right closes, and one that people closed is not opened again."""
+    rows = await connection.execute(
+        select(_e.id, _e.closed_by, *_FOUND).where(_e.batch_id == batch_id).order_by(_e.number)
+    )
+    known = {Found(ExceptionKind(row.kind), Side(row.side), *row[4:]): row for row in rows}
+    wrong = set(found)
+    right = [row.id for each, row in known.items() if row.closed_by is None and each not in wrong]
+    await connection.execute(update(settlement_exceptions).where(_e.id.in_(right)).values(closed_at=now, **_BY_ITSELF))
     for each in found:
-        known = select(_e.id).where(_e.batch_id == batch_id, *_same(each)).limit(1)
-        if (await connection.execute(known)).first() is None:
+        if each not in known or known[each].closed_by == _BY_ITSELF["closed_by"]:
             values = {"id": uuid4(), "batch_id": batch_id, "opened_at": now, **each._asdict()}
             await connection.execute(insert(settlement_exceptions).values(values))
 

@@ -5,7 +5,7 @@ import random
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID, uuid4
 
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
@@ -13,7 +13,7 @@ from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Account, Kind, Reason, Status
 from shared.contracts.readings import Check
-from shared.errors import ServiceUnavailable
+from shared.errors import ServiceUnavailable, Unauthenticated
 from shared.testing import MOMENT
 
 
@@ -44,6 +44,7 @@ class FakeProvider:
     # Of the outcomes that come at once; the rest come with time.
     at_once: float = 1.0
     down: bool = False
+    report: bytes | None = None
     books: dict[UUID, Booking] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     outgoing: list[ProviderEvent] = field(default_factory=list)
@@ -67,7 +68,12 @@ class FakeProvider:
         return None if booking is None else self._answer(booking)
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
-        raise NotImplementedError
+        if headers.get("x-signed") != "yes":
+            raise Unauthenticated("forged")
+        return [event for event in self.outgoing if event.event_id in body.decode().split()]
+
+    async def settlement_report(self, currency: str, day: date) -> bytes | None:
+        return self.report
 
     def settle_some(self) -> None:
         """Time goes by: what is in processing comes to its end."""

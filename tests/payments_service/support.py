@@ -5,19 +5,28 @@ from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
+import httpx2
+from fastapi import FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from payments_service.domain.payments import Payment
 from payments_service.domain.ports import Direction
+from payments_service.endpoints import payments as payment_endpoints
+from payments_service.endpoints import settlement as settlement_endpoints
+from payments_service.endpoints.desk import PaymentDesk
 from payments_service.handlers.queue import Queue
+from payments_service.handlers.settlement import Settlement
 from payments_service.handlers.webhooks import EventsTaken
 from payments_service.handlers.worker import PaymentWorker
 from payments_service.repository import payments as kept
+from payments_service.settings import Settings
 from shared import database as databases
+from shared import problems
+from shared.service import Envelope
 from shared.telemetry import Metrics
 from shared.testing import MOMENT
 from tests.payments_service.fakes import FakeProvider, ModelWallet, Scores, some_id
-from tests.support import Database, as_administrator
+from tests.support import TOKEN, Database, as_administrator
 
 
 class Setup:
@@ -33,7 +42,32 @@ class Setup:
         self.metrics = Metrics()
         self.review_from: dict[str, int] = {"USD": 100_000}
         self.worker = self.worker_with()
+        self.settings = Settings.load(
+            kafka_bootstrap_servers="127.0.0.1:1",
+            internal_api_token=TOKEN,
+            payments_database_url=database.dsn("payments_service"),
+            wallet_service_url="http://127.0.0.1:1",
+            fraud_service_url="http://127.0.0.1:1",
+        )
         self.inbound = EventsTaken(engine, lambda: self.now)
+
+    def client(self) -> httpx2.AsyncClient:
+        """What the other services see of it."""
+        providers = {"sandbox": self.provider}
+        desk = PaymentDesk(self.engine, providers, self.worker, lambda: self.now, completers=2, reviewers=1)
+        settlement = Settlement(self.engine, providers, lambda: self.now)
+        app = FastAPI()
+        problems.install(app)
+        app.add_middleware(Envelope, metrics=self.metrics)
+        app.include_router(payment_endpoints.router(self.settings, desk))
+        app.include_router(
+            payment_endpoints.webhooks(
+                self.settings, providers, self.inbound, self.worker, self.metrics, lambda: self.now
+            )
+        )
+        app.include_router(settlement_endpoints.router(self.settings, self.engine, settlement, lambda: self.now))
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return httpx2.AsyncClient(transport=httpx2.ASGITransport(app), base_url="http://service", headers=headers)
 
     def worker_with(self, *, disabled: bool = False) -> PaymentWorker:
         return PaymentWorker(
