@@ -24,11 +24,13 @@ from gateway.endpoints import (
     limits,
     pages,
     play,
+    payments,
     players,
     receipts,
     reconciliations,
     reports,
     standing,
+    settlement,
     transactions,
 )
 from gateway.endpoints.door import Door
@@ -43,6 +45,7 @@ from gateway.repository import Reads
 from gateway.repository.exclusions import Exclusions
 from gateway.repository.fraud import Fraud
 from gateway.repository.kyc import KycReads
+from gateway.repository.payments import PaymentReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
 from shared import broker, clock, journal, service, tokens
@@ -68,6 +71,7 @@ class Owners(NamedTuple):
     kyc: KycReads
     exclusions: Exclusions
     fraud: Fraud
+    payments: PaymentReads
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -77,13 +81,13 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     options = BrokerOptions.of(settings, SERVICE)
     # No linger: a player waits for each command.
     publisher = Publisher(options, linger_ms=0)
+    token = settings.internal_api_token.get_secret_value()
     inner = [
-        journal.internal_client(url, settings.internal_api_token.get_secret_value())
+        journal.internal_client(url, token)
         for url in (settings.wallet_service_url, settings.fraud_service_url, settings.metrics_service_url)
     ]
-    compliance = journal.internal_client(
-        settings.compliance_service_url, settings.internal_api_token.get_secret_value()
-    )
+    compliance = journal.internal_client(settings.compliance_service_url, token)
+    paying = journal.internal_client(settings.payments_service_url, token)
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S)
     reads, suspicion = Reads(*inner), Fraud(inner[1])
     keys = _keys(settings, outer)
@@ -100,7 +104,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for client in (*inner, compliance, outer):
+            for client in (*inner, compliance, paying, outer):
                 stack.push_async_callback(client.aclose)
             await keys.start()
             stack.push_async_callback(publisher.stop)
@@ -121,7 +125,14 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             yield
 
     verifier = Verifier(keys, issuer=settings.jwt_issuer, audience=settings.jwt_audience, read=caller_of)
-    owners = Owners(reads, Records(compliance), KycReads(compliance), Exclusions(compliance), suspicion)
+    owners = Owners(
+        reads,
+        Records(compliance),
+        KycReads(compliance),
+        Exclusions(compliance),
+        suspicion,
+        PaymentReads(paying),
+    )
     return assembled(settings, verifier, link, owners, health=health, metrics=metrics, lifespan=lifespan)
 
 
@@ -136,7 +147,7 @@ def assembled(
     lifespan: service.Lifespan,
 ) -> FastAPI:
     """The application around what it reaches others by."""
-    reads, records, known, excluded, suspicion = owners
+    reads, records, known, excluded, suspicion, paid = owners
     rates = Rates(settings)
     door = Door(verifier, rates)
     postings = Postings(settings, link, rates, clock.utc_now)
@@ -175,6 +186,12 @@ def assembled(
             play.router(door, guarding),
             *fraud.routers(door, rates, suspicion, records),
             standing.router(door, rates, Standing(reads, known, excluded, suspicion, clock.utc_now)),
+            # Its path would take the one above.
+            payments.webhook(rates, paid),
+            payments.router(door, rates, paid),
+            payments.staff(door, paid, records),
+            settlement.router(door, paid, records),
+            settlement.exceptions(door, paid, records),
         ),
         health_prefix=API,
         docs_url=None,

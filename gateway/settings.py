@@ -19,6 +19,7 @@ class Settings(ServiceSettings):
     fraud_service_url: ServiceUrl
     metrics_service_url: ServiceUrl
     compliance_service_url: ServiceUrl
+    payments_service_url: ServiceUrl
 
     # Exactly one of them: the keys that tokens are signed with.
     jwks_file: Path | None = None

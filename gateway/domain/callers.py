@@ -58,17 +58,25 @@ class Scope(StrEnum):
     READ_OWN_STATUS = "status:read:own"
     SET_PLAY = "play-settings:write"
     SET_OWN_PLAY = "play-settings:write:own"
+    PAY = "payments:write"
+    PAY_OWN = "payments:write:own"
+    READ_PAYMENTS = "payments:read"
+    READ_OWN_PAYMENTS = "payments:read:own"
+    DECIDE_PAYMENTS = "payments:decide"
+    SWITCH_PAYMENTS = "payments:switch"
+    SETTLE = "settlement"
 
 
 _STAFF = frozenset(
     {
         *(Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE),
-        *(Scope.READ_KYC_STATE, Scope.READ_EXCLUSIONS, Scope.READ_STATUS),
+        *(Scope.READ_KYC_STATE, Scope.READ_EXCLUSIONS, Scope.READ_STATUS, Scope.READ_PAYMENTS),
     }
 )
 _GUARDS = frozenset({Scope.EXCLUDE, Scope.SUSPEND})
 _FRAUD = frozenset({Scope.READ_FRAUD, Scope.BLOCK_FRAUD, Scope.WORK_ON_FLAGS, Scope.WRITE_FRAUD_RULES})
 _KYC = frozenset({Scope.SUBMIT_KYC, Scope.READ_KYC, Scope.DECIDE_KYC, Scope.ERASE_KYC})
+_PAYMENTS = frozenset({Scope.PAY, Scope.DECIDE_PAYMENTS, Scope.SWITCH_PAYMENTS, Scope.SETTLE})
 _AUDITORS = frozenset({Scope.AUDIT_BALANCES, Scope.READ_INTEGRITY, Scope.RECONCILE})
 _ITSELF = frozenset(
     {
@@ -76,6 +84,7 @@ _ITSELF = frozenset(
         *(Scope.READ_OWN_LIMITS, Scope.REQUEST_OWN_LIMITS, Scope.CHECK_OWN_LIMITS),
         *(Scope.SUBMIT_OWN_KYC, Scope.READ_OWN_KYC_STATE),
         *(Scope.EXCLUDE_OWN, Scope.READ_OWN_EXCLUSIONS, Scope.READ_OWN_STATUS, Scope.SET_OWN_PLAY),
+        *(Scope.PAY_OWN, Scope.READ_OWN_PAYMENTS),
     }
 )
 
@@ -91,7 +100,7 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     | _KYC
     | _GUARDS
     | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS, Scope.READ_AUDIT, Scope.AUDIT_COMPLIANCE, Scope.SET_PLAY},
-    Role.FINANCE: _STAFF | _AUDITORS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.CORRECT},
+    Role.FINANCE: _STAFF | _AUDITORS | _PAYMENTS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.CORRECT},
     Role.ADMIN: frozenset(Scope) - _ITSELF,
 }
 
@@ -107,6 +116,8 @@ _OWN: Mapping[Scope, Scope] = {
     Scope.READ_EXCLUSIONS: Scope.READ_OWN_EXCLUSIONS,
     Scope.READ_STATUS: Scope.READ_OWN_STATUS,
     Scope.SET_PLAY: Scope.SET_OWN_PLAY,
+    Scope.PAY: Scope.PAY_OWN,
+    Scope.READ_PAYMENTS: Scope.READ_OWN_PAYMENTS,
 }
 
 # What is not here moves funds.

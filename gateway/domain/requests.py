@@ -297,10 +297,10 @@ def read_kyc_erasure(body: bytes) -> KycErasure:
     return read_body(KycErasure, body)
 
 
-def read_body(model: type[M], body: bytes) -> M:
+def read_body(model: type[M], body: bytes, *, at_most: int = MAX_TRANSACTION_BYTES) -> M:
     """What is asked for, from a request's body. Raises InvalidInput, which names each wrong field, and TooLarge."""
-    if len(body) > MAX_TRANSACTION_BYTES:
-        raise TooLarge(f"what is asked for must be at most {MAX_TRANSACTION_BYTES} bytes")
+    if len(body) > at_most:
+        raise TooLarge(f"what is asked for must be at most {at_most} bytes")
     try:
         return model.model_validate_json(body)
     except ValidationError as error:

@@ -8,6 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.domain.fraud import AssignmentRequest, NoteRequest, ResolutionRequest, RuleRequest, SnoozeRequest
+from gateway.domain.payments import PaymentRequest
 from gateway.domain.requests import (
     BatchRequest,
     BlockRemoval,
@@ -26,6 +27,14 @@ from gateway.domain.views import Problem
 from shared.contracts.exclusions import ExclusionRequest, SuspensionRequest, TimeOutRequest
 from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission
 from shared.contracts.play import PlayLimitsRequest, RealityCheckRequest
+from shared.contracts.payments import (
+    AvailabilityRequest,
+    CompletionRequest,
+    ExceptionResolutionRequest,
+    RetryRequest,
+    ReviewRequest,
+    SettlementRequest,
+)
 
 _REF = "#/components/schemas/{model}"
 _BY_HAND: tuple[type[BaseModel], ...] = (
@@ -54,6 +63,13 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     AssignmentRequest,
     NoteRequest,
     RuleRequest,
+    PaymentRequest,
+    CompletionRequest,
+    ReviewRequest,
+    AvailabilityRequest,
+    SettlementRequest,
+    RetryRequest,
+    ExceptionResolutionRequest,
     Problem,
 )
 _MEANINGS = {

@@ -12,7 +12,7 @@ from payments_service.repository import batches, exceptions
 from payments_service.settings import Settings
 from shared import database
 from shared.clock import Clock
-from shared.contracts.payments import AskedResolution, BatchRequest, BatchView, ExceptionView, RetryRequest
+from shared.contracts.payments import AskedResolution, BatchView, ExceptionView, RetryRequest, SettlementRequest
 from shared.errors import NotFound
 from shared.service import internal_only
 
@@ -32,7 +32,7 @@ def router(settings: Settings, engine: AsyncEngine, settlement: Settling, clock:
         return BatchView.model_validate(dict(found._mapping))
 
     @api.post("/settlement-batches", summary="Settle a day of one provider and currency")
-    async def post_batch(asked: BatchRequest) -> BatchView:
+    async def post_batch(asked: SettlementRequest) -> BatchView:
         async with database.transaction(engine) as connection:
             batch_id = await batches.of_day(connection, asked.provider, asked.currency, asked.day, clock())
         await settlement.settle(batch_id, asked.report)

@@ -90,7 +90,7 @@ class AvailabilityRequest(_Part):
     reason: Text
 
 
-class BatchRequest(_Part):
+class SettlementRequest(_Part):
     """A day to be settled, with the provider's report where there is one already."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -109,7 +109,7 @@ class RetryRequest(_Part):
     report: str | None = Field(default=None, max_length=MAX_REPORT_CHARACTERS)
 
 
-class ResolutionRequest(_Part):
+class ExceptionResolutionRequest(_Part):
     """Why an exception is closed."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -138,7 +138,7 @@ class AskedAvailability(_Asked):
 class AskedResolution(_Asked):
     """A resolution, and whose it is."""
 
-    resolution: ResolutionRequest
+    resolution: ExceptionResolutionRequest
 
 
 class PaymentView(_Part):

@@ -18,6 +18,7 @@ from gateway.repository import Reads
 from gateway.repository.exclusions import Exclusions
 from gateway.repository.fraud import Fraud
 from gateway.repository.kyc import KycReads
+from gateway.repository.payments import PaymentReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
 from shared import tokens
@@ -122,6 +123,7 @@ def settings(**overrides: Any) -> Settings:
             "fraud_service_url": "http://fraud",
             "metrics_service_url": "http://metrics",
             "compliance_service_url": "http://compliance",
+            "payments_service_url": "http://payments",
             "jwks_file": "/nowhere/jwks.json",
             **overrides,
         }
@@ -438,7 +440,11 @@ Handler = Callable[[httpx2.Request], httpx2.Response]
 
 
 def build(
-    wallet: FakeWallet, compliance: Handler | None = None, fraud: Handler = elsewhere, **overrides: Any
+    wallet: FakeWallet,
+    compliance: Handler | None = None,
+    fraud: Handler = elsewhere,
+    payments: Handler = elsewhere,
+    **overrides: Any,
 ) -> FastAPI:
     """The gateway's application around a made-up wallet."""
     transport = httpx2.MockTransport(compliance or FakeCompliance())
@@ -449,7 +455,10 @@ def build(
         suspicion,
         httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://metrics"),
     )
-    owners = gateway_app.Owners(reads, Records(inner), KycReads(inner), Exclusions(inner), Fraud(suspicion))
+    paying = httpx2.AsyncClient(transport=httpx2.MockTransport(payments), base_url="http://payments")
+    owners = gateway_app.Owners(
+        reads, Records(inner), KycReads(inner), Exclusions(inner), Fraud(suspicion), PaymentReads(paying)
+    )
     keys = Keys(_public_keys, look_every_s=60)
     verifier = Verifier(keys, issuer=tokens.DEFAULT_ISSUER, audience=tokens.DEFAULT_AUDIENCE, read=caller_of)
 

@@ -103,9 +103,29 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/compliance-audits"): ({}, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/compliance-audits"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/compliance-audits/{audit_id}"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
+    # Whose payment it is stands in the body, which is wrong here, and in the answer.
+    ("POST", "/api/v1/payments/deposits"): ({}, CASHIERS | {Role.PLAYER}),
+    ("POST", "/api/v1/payments/withdrawals"): ({}, CASHIERS | {Role.PLAYER}),
+    ("GET", "/api/v1/payments"): (None, STAFF | {Role.PLAYER}),
+    ("GET", "/api/v1/payments/{payment_id}"): (None, STAFF | {Role.PLAYER}),
+    ("POST", "/api/v1/payments/{payment_id}/completion"): ({}, CASHIERS),
+    ("POST", "/api/v1/payments/{payment_id}/review"): ({}, CASHIERS),
+    ("GET", "/api/v1/payments/availability"): (None, STAFF),
+    ("PUT", "/api/v1/payments/availability"): ({}, CASHIERS),
+    ("POST", "/api/v1/settlement-batches"): ({}, CASHIERS),
+    ("GET", "/api/v1/settlement-batches"): (None, CASHIERS),
+    ("GET", "/api/v1/settlement-batches/{batch_id}"): (None, CASHIERS),
+    ("POST", "/api/v1/settlement-batches/{batch_id}/retry"): ({}, CASHIERS),
+    ("GET", "/api/v1/settlement-exceptions"): (None, CASHIERS),
+    ("POST", "/api/v1/settlement-exceptions/{exception_id}/resolution"): ({}, CASHIERS),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
 }
-OPEN_ROUTES = {("POST", "/api/v1/webhooks/kyc"), ("GET", "/api/v1/health/live"), ("GET", "/api/v1/health/ready")}
+OPEN_ROUTES = {
+    ("POST", "/api/v1/webhooks/kyc"),
+    ("POST", "/api/v1/webhooks/{provider}"),
+    ("GET", "/api/v1/health/live"),
+    ("GET", "/api/v1/health/ready"),
+}
 
 
 def concrete(path: str) -> str:
@@ -119,6 +139,9 @@ def concrete(path: str) -> str:
         .replace("{exclusion_id}", some_id)
         .replace("{flag_id}", some_id)
         .replace("{version}", "1")
+        .replace("{payment_id}", some_id)
+        .replace("{batch_id}", some_id)
+        .replace("{exception_id}", some_id)
     )
 
 

@@ -1,0 +1,181 @@
+"""Payments as they are asked for and read outside: amounts as decimal strings."""
+
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Any
+from uuid import UUID
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+from gateway.domain.callers import Caller
+from gateway.domain.requests import read_body
+from shared import money
+from shared.contracts.fields import Currency, Moment, Provider, UserId
+from shared.contracts.payments import (
+    AskedPayment,
+    AvailabilityRequest,
+    BatchView,
+    CompletionRequest,
+    Method,
+    PaymentDetail,
+    PaymentDirection,
+    PaymentView,
+    ExceptionResolutionRequest,
+    RetryRequest,
+    ReviewRequest,
+    SettlementRequest,
+    Token,
+)
+from shared.money import to_decimal
+
+MAX_REPORT_BYTES = 1024 * 1024
+_AMOUNTS = frozenset({"in", "out", "back", "fees"})
+
+
+class PaymentRequest(BaseModel):
+    """A deposit or withdrawal. `instrument` is the provider's token, never a card's number."""
+
+    model_config = ConfigDict(strict=True, frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    user_id: UserId
+    currency: Currency
+    amount: str = Field(description="A decimal string with at most the currency's decimals.", examples=["25.00"])
+    provider: Provider
+    method: Method
+    instrument: Token | None = None
+
+    @field_validator("amount")
+    @classmethod
+    def _is_an_amount(cls, amount: str, info: ValidationInfo) -> str:
+        if "currency" in info.data:
+            money.to_minor(amount, info.data["currency"])
+        return amount
+
+
+class PaymentPart(BaseModel):
+    """A payment, or one part of a withdrawal that goes to several places.
+
+    `waits_for` is `queue` while payments are switched off, and `review` while somebody of staff looks at it.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    id: UUID
+    user_id: int
+    direction: PaymentDirection
+    provider: str
+    method: str
+    amount: str
+    currency: str
+    status: str
+    waits_for: str | None
+    reason: str | None
+    created_at: Moment
+
+
+class Payment(PaymentPart):
+    """A payment with its parts: one, or several that sum up to its amount."""
+
+    parts: list[PaymentPart]
+
+
+class PaymentPage(BaseModel):
+    """Payments, the newest first. `next_cursor` is null on the last page."""
+
+    payments: list[PaymentPart]
+    next_cursor: str | None
+
+
+def read_payment(body: bytes) -> PaymentRequest:
+    """A payment from a request's body. Raises InvalidInput, TooLarge."""
+    return read_body(PaymentRequest, body)
+
+
+def read_completion(body: bytes) -> CompletionRequest:
+    """What staff says in a provider's place. Raises as `read_payment`."""
+    return read_body(CompletionRequest, body)
+
+
+def read_review(body: bytes) -> ReviewRequest:
+    """Whether a payment may go on. Raises as `read_payment`."""
+    return read_body(ReviewRequest, body)
+
+
+def read_availability(body: bytes) -> AvailabilityRequest:
+    """A switch. Raises as `read_payment`."""
+    return read_body(AvailabilityRequest, body)
+
+
+def read_batch_request(body: bytes) -> SettlementRequest:
+    """A day to be settled. Raises as `read_payment`."""
+    return read_body(SettlementRequest, body, at_most=MAX_REPORT_BYTES)
+
+
+def read_retry(body: bytes) -> RetryRequest:
+    """A batch to be settled again; no body is no report. Raises as `read_payment`."""
+    return read_body(RetryRequest, body or b"{}", at_most=MAX_REPORT_BYTES)
+
+
+def read_resolution(body: bytes) -> ExceptionResolutionRequest:
+    """Why an exception is closed. Raises as `read_payment`."""
+    return read_body(ExceptionResolutionRequest, body)
+
+
+def asked(request: PaymentRequest, caller: Caller, key: str | None, request_id: str) -> AskedPayment:
+    """A request as the payments service is asked for it."""
+    return AskedPayment(
+        payment_id=caller.command_id(key),
+        user_id=request.user_id,
+        amount_minor=money.to_minor(request.amount, request.currency),
+        currency=request.currency,
+        provider=request.provider,
+        method=request.method,
+        instrument=request.instrument,
+        actor=caller.subject,
+        request_id=request_id,
+    )
+
+
+def part(found: PaymentView) -> dict[str, Any]:
+    """A payment as it is read outside."""
+    view = found.model_dump(mode="json", include=set(PaymentView.model_fields), exclude={"number"})
+    view["amount"] = to_decimal(view.pop("amount_minor"), found.currency)
+    return view
+
+
+def begun(parts: Sequence[PaymentView]) -> tuple[HTTPStatus, dict[str, Any]]:
+    """What is answered to a request: the payment, as a whole and in its parts."""
+    first = parts[0]
+    whole = part(first) | {"amount": to_decimal(sum(each.amount_minor for each in parts), first.currency)}
+    done = all(each.status == "completed" for each in parts)
+    return (HTTPStatus.CREATED if done else HTTPStatus.ACCEPTED), {**whole, "parts": [part(each) for each in parts]}
+
+
+def refusal(parts: Sequence[PaymentView]) -> str | None:
+    """Why the rules refuse a request, or None: nothing of it went to a provider."""
+    first = parts[0]
+    nothing = all(each.status == "failed" and each.reference is None for each in parts)
+    return first.reason if nothing and first.posted in ("nothing", "refused") else None
+
+
+def detail(found: PaymentDetail, *, for_staff: bool) -> dict[str, Any]:
+    """A payment with its parts; for staff with how it came to stand where it stands, and who said what."""
+    view = part(found) | {"parts": [part(each) for each in found.parts]}
+    if for_staff:
+        more = found.model_dump(mode="json", include={"moves", "said"})
+        view |= more
+    return view
+
+
+def page(found: Sequence[PaymentView], next_cursor: str | None) -> dict[str, Any]:
+    """Some payments as a PaymentPage."""
+    return {"payments": [part(each) for each in found], "next_cursor": next_cursor}
+
+
+def batch(found: BatchView) -> dict[str, Any]:
+    """A settlement batch, its sums as decimal strings."""
+    view = found.model_dump(mode="json", exclude={"number"})
+    for side in (view["totals"] or {}).values():
+        for name in _AMOUNTS & side.keys():
+            side[name] = to_decimal(side[name], found.currency)
+    return view

@@ -1,0 +1,225 @@
+"""Payments at the door: asked for and read by players, completed, reviewed and switched off by staff; webhooks."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Path, Query, Request, Response
+
+from gateway.domain import payments as views
+from gateway.domain.callers import Caller, Scope
+from gateway.domain.payments import Payment, PaymentPage, PaymentRequest
+from gateway.domain.records import entry
+from gateway.domain.views import cursor_of, position_of
+from gateway.endpoints import API, described, headers
+from gateway.endpoints.answers import Json
+from gateway.endpoints.door import Door
+from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS
+from gateway.endpoints.rates import Rates
+from gateway.repository.kyc import Passed
+from gateway.repository.payments import DETAIL, PARTS, SWITCHES, PaymentReads
+from gateway.repository.records import Records
+from shared import problems
+from shared.contracts.fields import MAX_INT64
+from shared.contracts.payments import (
+    AskedAvailability,
+    AskedCompletion,
+    AskedReview,
+    AvailabilityRequest,
+    AvailabilityView,
+    CompletionRequest,
+    PaymentDetail,
+    PaymentDirection,
+    ReviewRequest,
+)
+from shared.errors import TooLarge
+from shared.service import request_id_of
+
+MAX_WEBHOOK_BYTES = 256 * 1024
+RETRY_AFTER_S = 1
+_PAYMENT: described.Answers = {201: {"model": Payment}, 202: {"model": Payment}}
+# Hop by hop, or the gateway's own.
+_NOT_PASSED = frozenset({"host", "content-length", "connection", "transfer-encoding", "authorization"})
+
+
+def router(door: Door, rates: Rates, payments: PaymentReads) -> APIRouter:
+    """What players ask for, and see of it."""
+    api = APIRouter(prefix=f"{API}/payments", tags=["payments"])
+    caller_of_request = Annotated[Caller, Depends(door.caller)]
+    extra = {"parameters": [described.OPTIONAL_IDEMPOTENCY_KEY], **described.body_of(PaymentRequest)}
+    answers: described.Answers = {**_PAYMENT, **described.problem_answers(413)}
+
+    async def begin(request: Request, caller: Caller, direction: PaymentDirection) -> Response:
+        caller.require(Scope.PAY, Scope.PAY_OWN)
+        key = headers.optional_idempotency_key(request)
+        asked = views.read_payment(await headers.json_body(request))
+        caller.require_about(Scope.PAY, asked.user_id)
+        await rates.player(request, asked.user_id)
+        body = views.asked(asked, caller, key, request_id_of(request))
+        found = await payments.ask(PARTS, f"/payments/{direction.value}s", body)
+        if isinstance(found, Passed):
+            return passed(found)
+        status, view = views.begun(found)
+        if (code := views.refusal(found)) is not None:
+            refused = "the rules of the wallet refuse this payment; nothing was asked of the provider"
+            return problems.Problem(problems.document(422, code, refused, payment=view))
+        location = f"{API}/payments/{body.payment_id}"
+        more = {"Location": location} if status == 201 else {"Location": location, "Retry-After": str(RETRY_AFTER_S)}
+        return Json(view, status, more)
+
+    @api.post("/deposits", status_code=201, summary="Pay in", responses=answers, openapi_extra=extra)
+    async def post_deposit(request: Request, caller: caller_of_request) -> Response:
+        return await begin(request, caller, PaymentDirection.DEPOSIT)
+
+    @api.post(
+        "/withdrawals",
+        status_code=201,
+        summary="Pay out: first to where the money came from, the oldest first",
+        responses=answers,
+        openapi_extra=extra,
+    )
+    async def post_withdrawal(request: Request, caller: caller_of_request) -> Response:
+        return await begin(request, caller, PaymentDirection.WITHDRAWAL)
+
+    @api.get("", summary="Payments, the newest first", responses={200: {"model": PaymentPage}, **_problems()})
+    async def get_payments(
+        caller: caller_of_request,
+        user_id: Annotated[int | None, Query(ge=1, le=MAX_INT64)] = None,
+        status: Annotated[str | None, Query(pattern="^[a-z_]{1,16}$")] = None,
+        waits_for: Annotated[str | None, Query(pattern="^(queue|review)$")] = None,
+        limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = PAGE_ROWS,
+        cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
+    ) -> Response:
+        user_id = caller.user_id if user_id is None and Scope.READ_PAYMENTS not in caller.scopes else user_id
+        caller.require_about(Scope.READ_PAYMENTS, user_id or 0)
+        before = None if cursor is None else position_of(cursor)
+        query = {"user_id": user_id, "status": status, "waits_for": waits_for, "before": before, "limit": limit + 1}
+        found = await payments.read(PARTS, "/payments", query)
+        if isinstance(found, Passed):
+            return passed(found)
+        number = found[limit - 1].number if len(found) > limit else None
+        return Json(views.page(found[:limit], None if number is None else cursor_of(number)))
+
+    return api
+
+
+def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
+    """What staff does with payments, each act on the record before it is done."""
+    api = APIRouter(prefix=f"{API}/payments", tags=["payments"])
+    caller_of_request = Annotated[Caller, Depends(door.caller)]
+    switches: described.Answers = {200: {"model": list[AvailabilityView]}, **_problems()}
+
+    @api.get("/availability", summary="Every switch, as it was turned last", responses=switches)
+    async def get_availability(caller: caller_of_request) -> Response:
+        caller.require(Scope.SWITCH_PAYMENTS, Scope.READ_PAYMENTS)
+        found = await payments.read(SWITCHES, "/payments/availability")
+        return _switches(found)
+
+    @api.put(
+        "/availability",
+        summary="Say whether payments of a provider, direction or method may begin; the rest queues",
+        responses=switches,
+        openapi_extra=described.body_of(AvailabilityRequest),
+    )
+    async def put_availability(request: Request, caller: caller_of_request) -> Response:
+        caller.require(Scope.SWITCH_PAYMENTS)
+        said = views.read_availability(await headers.json_body(request))
+        request_id = request_id_of(request)
+        told = said.model_dump(mode="json", exclude={"reason"})
+        await records.add(
+            entry("PAYMENTS_AVAILABILITY", caller, request_id, after=told).model_copy(update={"reason": said.reason})
+        )
+        asked = AskedAvailability(actor=caller.subject, request_id=request_id, availability=said)
+        found = await payments.ask(SWITCHES, "/payments/availability", asked, "PUT")
+        return _switches(found)
+
+    @api.get(
+        "/{payment_id}",
+        summary="A payment, its parts, and for staff how it came to stand where it stands",
+        responses={200: {"model": Payment}, **_problems()},
+    )
+    async def get_payment(payment_id: UUID, caller: caller_of_request) -> Response:
+        caller.require(Scope.READ_PAYMENTS, Scope.READ_OWN_PAYMENTS)
+        found = await payments.read(DETAIL, f"/payments/{payment_id}")
+        if not isinstance(found, Passed):
+            caller.require_about(Scope.READ_PAYMENTS, found.user_id)
+        return _detail(found, caller)
+
+    @api.post(
+        "/{payment_id}/completion",
+        summary="Say what became of a payment, in its provider's place; a second person has to say the same",
+        responses={200: {"model": Payment}, **_problems()},
+        openapi_extra=described.body_of(CompletionRequest),
+    )
+    async def post_completion(request: Request, payment_id: UUID, caller: caller_of_request) -> Response:
+        caller.require(Scope.DECIDE_PAYMENTS)
+        said = views.read_completion(await headers.json_body(request))
+        request_id = request_id_of(request)
+        told = {"payment_id": str(payment_id), **said.model_dump(mode="json", exclude={"reason"})}
+        await records.add(
+            entry("PAYMENT_COMPLETION", caller, request_id, after=told).model_copy(update={"reason": said.reason})
+        )
+        asked = AskedCompletion(actor=caller.subject, request_id=request_id, completion=said)
+        found = await payments.ask(DETAIL, f"/payments/{payment_id}/completion", asked)
+        return _detail(found, caller)
+
+    @api.post(
+        "/{payment_id}/review",
+        summary="Let a payment that waits for review go on, or not",
+        responses={200: {"model": Payment}, **_problems()},
+        openapi_extra=described.body_of(ReviewRequest),
+    )
+    async def post_review(request: Request, payment_id: UUID, caller: caller_of_request) -> Response:
+        caller.require(Scope.DECIDE_PAYMENTS)
+        said = views.read_review(await headers.json_body(request))
+        request_id = request_id_of(request)
+        told = {"payment_id": str(payment_id), "verdict": said.verdict.value}
+        await records.add(
+            entry("PAYMENT_REVIEW", caller, request_id, after={**told}).model_copy(update={"reason": said.reason})
+        )
+        asked = AskedReview(actor=caller.subject, request_id=request_id, review=said)
+        found = await payments.ask(DETAIL, f"/payments/{payment_id}/review", asked)
+        return _detail(found, caller)
+
+    return api
+
+
+def webhook(rates: Rates, payments: PaymentReads) -> APIRouter:
+    """The endpoint of payment providers: they show a signature, and no token."""
+    api = APIRouter(prefix=f"{API}/webhooks", tags=["payments"])
+
+    @api.post(
+        "/{provider}",
+        summary="What a payment provider says, signed as it signs; kept before it is answered",
+        responses=described.problem_answers(404, 413),
+        openapi_extra={"security": []},
+    )
+    async def post_webhook(
+        request: Request, provider: Annotated[str, Path(pattern="^[a-z0-9][a-z0-9_-]{0,31}$")]
+    ) -> Response:
+        await rates.address(request)
+        body = await request.body()
+        if len(body) > MAX_WEBHOOK_BYTES:
+            raise TooLarge(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
+        signed = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED}
+        return passed(await payments.webhook(provider, body, signed))
+
+    return api
+
+
+def passed(found: Passed) -> Response:
+    """An answer of the payments service, as it came."""
+    return Response(found.body, found.status, media_type=found.media_type)
+
+
+def _problems() -> described.Answers:
+    return described.problem_answers(404, 413)
+
+
+def _switches(found: list[AvailabilityView] | Passed) -> Response:
+    return passed(found) if isinstance(found, Passed) else Json([each.model_dump(mode="json") for each in found])
+
+
+def _detail(found: PaymentDetail | Passed, caller: Caller) -> Response:
+    if isinstance(found, Passed):
+        return passed(found)
+    return Json(views.detail(found, for_staff=Scope.READ_PAYMENTS in caller.scopes))

@@ -1,0 +1,156 @@
+"""Payments at the door: who may what, what each reads, what goes on record, and webhooks as they came."""
+
+from dataclasses import dataclass, field
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import orjson
+import pytest
+
+from shared.tokens import Role
+from tests.gateway.support import OTHER_PLAYER, PLAYER, FakeCompliance, FakeWallet, bearer, build, client_of
+
+PAYMENTS = "/api/v1/payments"
+ASKED: dict[str, Any] = {
+    **{"user_id": PLAYER, "amount": "25.00", "currency": "USD", "provider": "sandbox", "method": "card"},
+}
+
+
+def view(**more: Any) -> dict[str, Any]:
+    payment_id = str(uuid4())
+    nothing = dict.fromkeys(("waits_for", "reason", "reference", "last4", "of_payment", "action", "changed_at"))
+    return {
+        **{"id": payment_id, "group_id": payment_id, "user_id": PLAYER, "direction": "deposit", "provider": "sandbox"},
+        **{"method": "card", "amount_minor": 2500, "currency": "USD", "status": "completed", "posted": "credited"},
+        **{"created_at": "2026-11-24T10:00:00Z", **nothing, **more},
+    }
+
+
+@dataclass
+class FakePayments:
+    """The payments service: keeps what it is asked, and answers as it is told."""
+
+    status: int = 200
+    answer: Any = field(default_factory=lambda: [view()])
+    asked: list[httpx2.Request] = field(default_factory=list)
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        self.asked.append(request)
+        return httpx2.Response(self.status, json=self.answer)
+
+    def body(self) -> dict[str, Any]:
+        found: dict[str, Any] = orjson.loads(self.asked[-1].content)
+        return found
+
+
+@pytest.fixture
+def service() -> FakePayments:
+    return FakePayments()
+
+
+@pytest.fixture
+def client(wallet: FakeWallet, service: FakePayments) -> httpx2.AsyncClient:
+    return client_of(build(wallet, payments=service))
+
+
+async def test_a_deposit_is_asked_for_in_minor_units_and_answered_in_decimals(
+    client: httpx2.AsyncClient, service: FakePayments
+) -> None:
+    key = {"Idempotency-Key": "one"}
+    first = await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER) | key)
+    assert first.status_code == 201
+    assert (first.json()["amount"], first.json()["parts"][0]["amount"]) == ("25.00", "25.00")
+    assert service.body()["amount_minor"] == 2500
+    payment_id = service.body()["payment_id"]
+    await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER) | key)
+    assert service.body()["payment_id"] == payment_id
+    assert first.headers["Location"] == f"{PAYMENTS}/{payment_id}"
+
+
+async def test_what_is_not_done_yet_says_so(client: httpx2.AsyncClient, service: FakePayments) -> None:
+    service.answer = [view(status="created", posted="nothing", waits_for="queue")]
+    found = await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER))
+    assert (found.status_code, found.json()["waits_for"], found.headers["Retry-After"]) == (202, "queue", "1")
+
+
+async def test_a_split_withdrawal_shows_its_parts(client: httpx2.AsyncClient, service: FakePayments) -> None:
+    service.answer = [view(amount_minor=1500), view(amount_minor=1000)]
+    found = (await client.post(f"{PAYMENTS}/withdrawals", json=ASKED, headers=bearer(Role.PLAYER))).json()
+    assert (found["amount"], [part["amount"] for part in found["parts"]]) == ("25.00", ["15.00", "10.00"])
+
+
+async def test_what_the_rules_refuse_is_a_problem_with_its_code(
+    client: httpx2.AsyncClient, service: FakePayments
+) -> None:
+    service.answer = [view(status="failed", posted="nothing", reason="SELF_EXCLUDED")]
+    found = await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER))
+    assert (found.status_code, found.json()["code"]) == (422, "SELF_EXCLUDED")
+    assert found.json()["payment"]["status"] == "failed"
+
+
+async def test_a_player_pays_and_sees_for_itself_alone(client: httpx2.AsyncClient, service: FakePayments) -> None:
+    other = ASKED | {"user_id": OTHER_PLAYER}
+    assert (await client.post(f"{PAYMENTS}/deposits", json=other, headers=bearer(Role.PLAYER))).status_code == 403
+    assert service.asked == []
+    service.answer = view(user_id=OTHER_PLAYER) | {"parts": [], "moves": [], "said": []}
+    assert (await client.get(f"{PAYMENTS}/{uuid4()}", headers=bearer(Role.PLAYER))).status_code == 403
+    mine = {"params": {"user_id": OTHER_PLAYER}, "headers": bearer(Role.PLAYER)}
+    assert (await client.get(PAYMENTS, **mine)).status_code == 403
+    service.answer = []
+    assert (await client.get(PAYMENTS, headers=bearer(Role.PLAYER))).status_code == 200
+    assert service.asked[-1].url.params["user_id"] == str(PLAYER)
+
+
+async def test_only_staff_reads_how_a_payment_came_to_stand_there(
+    client: httpx2.AsyncClient, service: FakePayments
+) -> None:
+    service.answer = view() | {"parts": [view()], "moves": [], "said": []}
+    for role, shown in ((Role.PLAYER, False), (Role.SUPPORT, True)):
+        found = (await client.get(f"{PAYMENTS}/{uuid4()}", headers=bearer(role))).json()
+        assert ("moves" in found) == shown
+
+
+async def test_a_completion_goes_on_record_first(wallet: FakeWallet, service: FakePayments) -> None:
+    compliance = FakeCompliance()
+    client = client_of(build(wallet, compliance, service))
+    service.answer = view() | {"parts": [], "moves": [], "said": []}
+    body = {"outcome": "completed", "reason": "statement", "evidence": "bank 7"}
+    found = await client.post(f"{PAYMENTS}/{uuid4()}/completion", json=body, headers=bearer(Role.FINANCE))
+    assert found.status_code == 200
+    assert service.body()["actor"] == "the-finance"
+    for missing in body:
+        wrong = {name: value for name, value in body.items() if name != missing}
+        again = await client.post(f"{PAYMENTS}/{uuid4()}/completion", json=wrong, headers=bearer(Role.FINANCE))
+        assert [error["field"] for error in again.json()["errors"]] == [missing]
+
+
+async def test_what_cannot_be_recorded_is_not_done(wallet: FakeWallet, service: FakePayments) -> None:
+    client = client_of(build(wallet, lambda request: httpx2.Response(503), service))
+    body = {"available": False, "reason": "maintenance"}
+    found = await client.put(f"{PAYMENTS}/availability", json=body, headers=bearer(Role.FINANCE))
+    assert found.status_code == 503
+    assert service.asked == []
+
+
+async def test_a_webhook_passes_as_it_came_without_a_token(client: httpx2.AsyncClient, service: FakePayments) -> None:
+    service.answer = {"taken": 1, "duplicates": 0}
+    headers = {"Stripe-Signature": "t=1,v1=ab", "Authorization": "Bearer mine"}
+    found = await client.post("/api/v1/webhooks/stripe", content=b'{"a": 1 }', headers=headers)
+    assert (found.status_code, found.json()) == (200, {"taken": 1, "duplicates": 0})
+    sent = service.asked[-1]
+    assert (sent.url.path, sent.content) == ("/webhooks/stripe", b'{"a": 1 }')
+    assert (sent.headers["Stripe-Signature"], sent.headers.get("Authorization")) == ("t=1,v1=ab", None)
+    service.status, service.answer = 401, {"code": "UNAUTHENTICATED"}
+    assert (await client.post("/api/v1/webhooks/stripe", content=b"{}")).status_code == 401
+    large = await client.post("/api/v1/webhooks/stripe", content=b"x" * (256 * 1024 + 1))
+    assert large.status_code == 413
+    assert (await client.post("/api/v1/webhooks/..%2Fpayments", content=b"{}")).status_code in (404, 422)
+
+
+async def test_a_card_number_is_no_instrument(client: httpx2.AsyncClient, service: FakePayments) -> None:
+    body = ASKED | {"instrument": "4242424242424242"}
+    found = await client.post(f"{PAYMENTS}/deposits", json=body, headers=bearer(Role.PLAYER))
+    assert (found.status_code, found.json()["errors"][0]["field"]) == (422, "instrument")
+    assert "4242" not in found.text
+    assert service.asked == []
