@@ -189,6 +189,7 @@ def assembled(
             # Its path would take the one above.
             payments.webhook(rates, paid),
             payments.router(door, rates, paid),
+            payments.switches(door, paid, records),
             payments.staff(door, paid, records),
             settlement.router(door, paid, records),
             settlement.exceptions(door, paid, records),

@@ -102,22 +102,22 @@ def router(door: Door, rates: Rates, payments: PaymentReads) -> APIRouter:
     return api
 
 
-def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
-    """What staff does with payments, each act on the record before it is done."""
-    api = APIRouter(prefix=f"{API}/payments", tags=["payments"])
+def switches(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
+    """The kill switch. Its routes stand before those that take any payment's id."""
+    api = APIRouter(prefix=f"{API}/payments/availability", tags=["payments"])
     caller_of_request = Annotated[Caller, Depends(door.caller)]
-    switches: described.Answers = {200: {"model": list[AvailabilityView]}, **_problems()}
+    answers: described.Answers = {200: {"model": list[AvailabilityView]}, **_problems()}
 
-    @api.get("/availability", summary="Every switch, as it was turned last", responses=switches)
+    @api.get("", summary="Every switch, as it was turned last", responses=answers)
     async def get_availability(caller: caller_of_request) -> Response:
         caller.require(Scope.SWITCH_PAYMENTS, Scope.READ_PAYMENTS)
         found = await payments.read(SWITCHES, "/payments/availability")
         return _switches(found)
 
     @api.put(
-        "/availability",
+        "",
         summary="Say whether payments of a provider, direction or method may begin; the rest queues",
-        responses=switches,
+        responses=answers,
         openapi_extra=described.body_of(AvailabilityRequest),
     )
     async def put_availability(request: Request, caller: caller_of_request) -> Response:
@@ -132,8 +132,16 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         found = await payments.ask(SWITCHES, "/payments/availability", asked, "PUT")
         return _switches(found)
 
+    return api
+
+
+def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
+    """One payment, and what staff does with it, each act on the record before it is done."""
+    api = APIRouter(prefix=f"{API}/payments/{{payment_id}}", tags=["payments"])
+    caller_of_request = Annotated[Caller, Depends(door.caller)]
+
     @api.get(
-        "/{payment_id}",
+        "",
         summary="A payment, its parts, and for staff how it came to stand where it stands",
         responses={200: {"model": Payment}, **_problems()},
     )
@@ -145,7 +153,7 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         return _detail(found, caller)
 
     @api.post(
-        "/{payment_id}/completion",
+        "/completion",
         summary="Say what became of a payment, in its provider's place; a second person has to say the same",
         responses={200: {"model": Payment}, **_problems()},
         openapi_extra=described.body_of(CompletionRequest),
@@ -163,7 +171,7 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         return _detail(found, caller)
 
     @api.post(
-        "/{payment_id}/review",
+        "/review",
         summary="Let a payment that waits for review go on, or not",
         responses={200: {"model": Payment}, **_problems()},
         openapi_extra=described.body_of(ReviewRequest),
