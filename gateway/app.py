@@ -23,14 +23,14 @@ from gateway.endpoints import (
     limit_changes,
     limits,
     pages,
-    play,
     payments,
+    play,
     players,
     receipts,
     reconciliations,
     reports,
-    standing,
     settlement,
+    standing,
     transactions,
 )
 from gateway.endpoints.door import Door
@@ -187,7 +187,7 @@ def assembled(
             *fraud.routers(door, rates, suspicion, records),
             standing.router(door, rates, Standing(reads, known, excluded, suspicion, clock.utc_now)),
             # Its path would take the one above.
-            payments.webhook(rates, paid),
+            payments.webhook(rates, paid, metrics),
             payments.router(door, rates, paid),
             payments.switches(door, paid, records),
             payments.staff(door, paid, records),

@@ -1,6 +1,6 @@
 """The payments service's composition root: `uvicorn --factory payments_service.app:create_app`."""
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import Any, NamedTuple
 
@@ -9,11 +9,12 @@ from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from payments_service import tables
-from payments_service.domain.ports import Provider, ReportSource
+from payments_service.domain.ports import ReportSource
 from payments_service.endpoints import payments as payment_endpoints
 from payments_service.endpoints import settlement as settlement_endpoints
 from payments_service.endpoints.desk import PaymentDesk
 from payments_service.handlers import ledger
+from payments_service.handlers.providers import choice
 from payments_service.handlers.queue import Queue
 from payments_service.handlers.settlement import Settlement
 from payments_service.handlers.wallet import FraudScores, KafkaWallet
@@ -37,13 +38,14 @@ SOURCE = f"/langsense/{SERVICE}"
 
 
 class Others(NamedTuple):
-    """The services that are asked, each as it is asked."""
+    """Who is asked over HTTP, each as it is asked."""
 
     wallet: httpx2.AsyncClient
     fraud: httpx2.AsyncClient
+    providers: httpx2.AsyncClient
 
 
-def create_app(settings: Settings | None = None, providers: Sequence[Provider] = ()) -> FastAPI:
+def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
     options = BrokerOptions.of(settings, SERVICE)
@@ -53,6 +55,7 @@ def create_app(settings: Settings | None = None, providers: Sequence[Provider] =
     others = Others(
         journal.internal_client(settings.wallet_service_url, token),
         journal.internal_client(settings.fraud_service_url, token),
+        httpx2.AsyncClient(timeout=choice.TIMEOUT_S),
     )
     publisher = Publisher(options, linger_ms=0)
     inbox = LedgerInbox(
@@ -66,7 +69,7 @@ def create_app(settings: Settings | None = None, providers: Sequence[Provider] =
     progress = Progress(options, LEDGER_EVENTS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
     kafka = broker.consumer_broker(options)
     kafka.include_router(ledger.router(options, inbox=inbox, progress=progress, metrics=metrics))
-    routers, work = _payments(settings, engine, providers, others, publisher, metrics)
+    routers, work = _payments(settings, engine, others, publisher, metrics)
     loops = {
         "inbox": inbox.watch,
         "progress": lambda: progress.watch(lambda: broker.consumer_of(kafka)),
@@ -80,7 +83,7 @@ def create_app(settings: Settings | None = None, providers: Sequence[Provider] =
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
-            for close in (engine.dispose, others.wallet.aclose, others.fraud.aclose):
+            for close in (engine.dispose, *(other.aclose for other in others)):
                 stack.push_async_callback(close)
             await migrations.wait_until_at_head(engine, SERVICE, tables.SCHEMA)
             stack.push_async_callback(publisher.stop)
@@ -100,13 +103,12 @@ def create_app(settings: Settings | None = None, providers: Sequence[Provider] =
 def _payments(
     settings: Settings,
     engine: AsyncEngine,
-    providers: Sequence[Provider],
     others: Others,
     publisher: Publisher,
     metrics: Metrics,
 ) -> tuple[tuple[APIRouter, ...], dict[str, Callable[[], Coroutine[Any, Any, None]]]]:
     """What is asked of payments over HTTP, and what they do by themselves, by name."""
-    by_name = {provider.name: provider for provider in providers}
+    by_name = choice.providers(settings, others.providers, clock.utc_now)
     reporting: dict[str, ReportSource] = {
         name: provider for name, provider in by_name.items() if isinstance(provider, ReportSource)
     }

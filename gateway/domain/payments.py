@@ -8,19 +8,19 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from gateway.domain.callers import Caller
-from gateway.domain.requests import read_body
-from shared import money
+from gateway.domain.requests import M, read_body
+from shared import cards, money
 from shared.contracts.fields import Currency, Moment, Provider, UserId
 from shared.contracts.payments import (
     AskedPayment,
     AvailabilityRequest,
     BatchView,
     CompletionRequest,
+    ExceptionResolutionRequest,
     Method,
     PaymentDetail,
     PaymentDirection,
     PaymentView,
-    ExceptionResolutionRequest,
     RetryRequest,
     ReviewRequest,
     SettlementRequest,
@@ -87,18 +87,18 @@ class PaymentPage(BaseModel):
 
 
 def read_payment(body: bytes) -> PaymentRequest:
-    """A payment from a request's body. Raises InvalidInput, TooLarge."""
-    return read_body(PaymentRequest, body)
+    """A payment from a request's body. Raises InvalidInput, also for a card number anywhere in it, and TooLarge."""
+    return _without_cards(PaymentRequest, body)
 
 
 def read_completion(body: bytes) -> CompletionRequest:
     """What staff says in a provider's place. Raises as `read_payment`."""
-    return read_body(CompletionRequest, body)
+    return _without_cards(CompletionRequest, body)
 
 
 def read_review(body: bytes) -> ReviewRequest:
     """Whether a payment may go on. Raises as `read_payment`."""
-    return read_body(ReviewRequest, body)
+    return _without_cards(ReviewRequest, body)
 
 
 def read_availability(body: bytes) -> AvailabilityRequest:
@@ -119,6 +119,13 @@ def read_retry(body: bytes) -> RetryRequest:
 def read_resolution(body: bytes) -> ExceptionResolutionRequest:
     """Why an exception is closed. Raises as `read_payment`."""
     return read_body(ExceptionResolutionRequest, body)
+
+
+def _without_cards(model: type[M], body: bytes) -> M:
+    found = read_body(model, body)
+    # A long id may look like a card number, and no card number is sent as a player's id.
+    cards.refuse(found.model_dump(mode="json", exclude={"user_id"}))
+    return found
 
 
 def asked(request: PaymentRequest, caller: Caller, key: str | None, request_id: str) -> AskedPayment:

@@ -26,7 +26,6 @@ from gateway.domain.requests import (
 from gateway.domain.views import Problem
 from shared.contracts.exclusions import ExclusionRequest, SuspensionRequest, TimeOutRequest
 from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission
-from shared.contracts.play import PlayLimitsRequest, RealityCheckRequest
 from shared.contracts.payments import (
     AvailabilityRequest,
     CompletionRequest,
@@ -35,6 +34,7 @@ from shared.contracts.payments import (
     ReviewRequest,
     SettlementRequest,
 )
+from shared.contracts.play import PlayLimitsRequest, RealityCheckRequest
 
 _REF = "#/components/schemas/{model}"
 _BY_HAND: tuple[type[BaseModel], ...] = (

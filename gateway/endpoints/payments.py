@@ -15,7 +15,7 @@ from gateway.endpoints.answers import Json
 from gateway.endpoints.door import Door
 from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS
 from gateway.endpoints.rates import Rates
-from gateway.repository.kyc import Passed
+from gateway.repository.passing import Passed
 from gateway.repository.payments import DETAIL, PARTS, SWITCHES, PaymentReads
 from gateway.repository.records import Records
 from shared import problems
@@ -33,6 +33,7 @@ from shared.contracts.payments import (
 )
 from shared.errors import TooLarge
 from shared.service import request_id_of
+from shared.telemetry import Metrics
 
 MAX_WEBHOOK_BYTES = 256 * 1024
 RETRY_AFTER_S = 1
@@ -191,7 +192,7 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
     return api
 
 
-def webhook(rates: Rates, payments: PaymentReads) -> APIRouter:
+def webhook(rates: Rates, payments: PaymentReads, metrics: Metrics) -> APIRouter:
     """The endpoint of payment providers: they show a signature, and no token."""
     api = APIRouter(prefix=f"{API}/webhooks", tags=["payments"])
 
@@ -207,6 +208,7 @@ def webhook(rates: Rates, payments: PaymentReads) -> APIRouter:
         await rates.address(request)
         body = await request.body()
         if len(body) > MAX_WEBHOOK_BYTES:
+            metrics.webhooks.labels(provider, TooLarge.code).inc()
             raise TooLarge(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
         signed = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED}
         return passed(await payments.webhook(provider, body, signed))

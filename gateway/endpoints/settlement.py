@@ -15,14 +15,14 @@ from gateway.endpoints.answers import Json
 from gateway.endpoints.door import Door
 from gateway.endpoints.payments import passed
 from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS
-from gateway.repository.kyc import Passed
+from gateway.repository.passing import Passed
 from gateway.repository.payments import BATCH, BATCHES, EXCEPTION, EXCEPTIONS, PaymentReads
 from gateway.repository.records import Records
 from shared.contracts.payments import (
     AskedResolution,
     BatchView,
-    ExceptionView,
     ExceptionResolutionRequest,
+    ExceptionView,
     RetryRequest,
     SettlementRequest,
 )

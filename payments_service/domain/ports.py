@@ -141,5 +141,5 @@ class Inbound(Protocol):
 class Settling(Protocol):
     """What settles batches."""
 
-    async def settle(self, batch_id: UUID, report: str | None) -> None:
-        """Match a batch, with this report where there is one. Raises NotFound, InvalidInput."""
+    async def settle(self, batch_id: UUID, report: bytes | None) -> None:
+        """Match a batch, with this report where there is one. Raises NotFound, InvalidInput, TooLarge."""

@@ -81,6 +81,14 @@ class Found(NamedTuple):
 Key = tuple[UUID | str | None, Movement]
 
 
+class Known(NamedTuple):
+    """The payment that a line is about, which is the deposit where the line is a refund's; and its day with us."""
+
+    payment_id: UUID
+    currency: str
+    day: date | None
+
+
 class Moved(NamedTuple):
     """A payment that moved money, as its settlement needs it."""
 
@@ -151,6 +159,21 @@ def match(
             found.append(Found(ExceptionKind.EXTRA, side, line.payment_id, line.reference, None, _money(line)))
         elif our_day < day and line.movement is not Movement.BACK:
             found.append(_found(ExceptionKind.LATE, line, side, our_day.isoformat(), day.isoformat()))
+    return found
+
+
+def of_batch(lines: Sequence[Line], known: Mapping[UUID | str, Known], currency: str) -> list[Line]:
+    """A report's lines by the payments that they are about, as far as they or their payments have a batch's currency.
+
+    `known` is by payment and by the provider's reference: a chargeback has no other name.
+    """
+    found = []
+    for line in lines:
+        about = known.get(line.payment_id or line.reference or "") or known.get(line.reference or "")
+        if about is not None:
+            line = line._replace(payment_id=about.payment_id)
+        if currency in (line.currency, about.currency if about else None):
+            found.append(line)
     return found
 
 

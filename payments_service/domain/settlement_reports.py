@@ -14,6 +14,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from payments_service.domain import amounts
+from payments_service.domain.settlement import Line, Movement
 from shared.errors import FieldError, InvalidInput, TooLarge
 
 MAX_REPORT_BYTES = 25 * 1024 * 1024
@@ -46,6 +47,15 @@ class ReportRow(NamedTuple):
     currency: str
     occurred_at: datetime
 
+
+# What a row is beside our payments, and the sign of its amount there: what went out is positive, too.
+_MOVEMENTS: Mapping[RowKind, tuple[Movement, int]] = {
+    RowKind.DEPOSIT: (Movement.IN, 1),
+    RowKind.WITHDRAWAL: (Movement.OUT, -1),
+    RowKind.REFUND: (Movement.BACK, -1),
+    RowKind.CHARGEBACK: (Movement.BACK, -1),
+    RowKind.CHARGEBACK_REVERSAL: (Movement.BACK, -1),
+}
 
 _Row = Mapping[str, str]
 _Of = Callable[[_Row], ReportRow]
@@ -85,6 +95,27 @@ _PAYPAL_NEEDS = (
 _DIGITS = re.compile(r"[0-9]{1,18}")
 
 
+def read(provider: str, body: bytes) -> list[Line]:
+    """The lines of a provider's report that move players' money. The sandbox's are in Stripe's form.
+
+    Raises InvalidInput, TooLarge.
+    """
+    rows = read_paypal(body) if provider == "paypal" else read_stripe(body)
+    return [_line(row, *_MOVEMENTS[row.kind]) for row in rows if row.kind in _MOVEMENTS]
+
+
+def _line(row: ReportRow, movement: Movement, sign: int) -> Line:
+    return Line(
+        payment_id=row.payment_id,
+        movement=movement,
+        amount_minor=sign * row.amount_minor,
+        currency=row.currency,
+        fee_minor=row.fee_minor,
+        day=row.occurred_at.date(),
+        reference=row.reference,
+    )
+
+
 def read_stripe(body: bytes) -> list[ReportRow]:
     """The rows of Stripe's report. Raises InvalidInput, TooLarge."""
     lines = _lines(body)
@@ -110,7 +141,8 @@ def read_paypal(body: bytes) -> list[ReportRow]:
         elif kind == "FF":
             ended = True
     if not ended or counted != len(rows):
-        raise InvalidInput([FieldError("body", f"has {len(rows)} rows and says {counted}, or does not end: cut off?")])
+        cut = f"has {len(rows)} rows and says {counted}, or does not end: cut off?"
+        raise InvalidInput([FieldError("report", cut)])
     return _read(rows, _paypal_row)
 
 
@@ -186,7 +218,7 @@ def _lines(body: bytes) -> Iterator[tuple[int, Sequence[str]]]:
     try:
         text = body.decode("utf-8-sig")
     except UnicodeDecodeError:
-        raise InvalidInput([FieldError("body", "must be CSV in UTF-8")]) from None
+        raise InvalidInput([FieldError("report", "must be CSV in UTF-8")]) from None
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     while True:
         try:
@@ -205,7 +237,7 @@ def _columns(fields: Sequence[str], needed: Sequence[str]) -> Sequence[str]:
     names = [" ".join(field.lower().split()) for field in fields]
     missing = [name for name in needed if name not in names]
     if missing:
-        raise InvalidInput([FieldError("body", f"has no column {', '.join(missing)}")])
+        raise InvalidInput([FieldError("report", f"has no column {', '.join(missing)}")])
     return names
 
 

@@ -35,7 +35,7 @@ def router(settings: Settings, engine: AsyncEngine, settlement: Settling, clock:
     async def post_batch(asked: SettlementRequest) -> BatchView:
         async with database.transaction(engine) as connection:
             batch_id = await batches.of_day(connection, asked.provider, asked.currency, asked.day, clock())
-        await settlement.settle(batch_id, asked.report)
+        await settlement.settle(batch_id, asked.report_bytes())
         return await batch(batch_id)
 
     @api.get("/settlement-batches", summary="Settlement batches, the newest first")
@@ -50,7 +50,7 @@ def router(settings: Settings, engine: AsyncEngine, settlement: Settling, clock:
 
     @api.post("/settlement-batches/{batch_id}/retry", summary="Settle a batch again")
     async def post_retry(batch_id: UUID, asked: RetryRequest) -> BatchView:
-        await settlement.settle(batch_id, asked.report)
+        await settlement.settle(batch_id, asked.report_bytes())
         return await batch(batch_id)
 
     @api.get("/settlement-exceptions", summary="What does not agree, the newest first")

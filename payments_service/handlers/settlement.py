@@ -10,7 +10,7 @@ from uuid import UUID
 from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from payments_service.domain import reports, settlement
+from payments_service.domain import settlement, settlement_reports
 from payments_service.domain.ports import ReportSource
 from payments_service.domain.settlement import MAX_ATTEMPTS, Line, Movement, Side, report_due
 from payments_service.repository import batches
@@ -51,7 +51,7 @@ class Settlement:
         await self.settle(batch_id, None)
         return True
 
-    async def settle(self, batch_id: UUID, report: str | None) -> None:
+    async def settle(self, batch_id: UUID, report: bytes | None) -> None:
         """Match a batch with a report: this one, else the provider's, else the one that was read before.
 
         Raises NotFound, and InvalidInput for a report that cannot be read.
@@ -64,7 +64,7 @@ class Settlement:
         if report is None:
             report = await self._report(batch)
         try:
-            lines = None if report is None else reports.read(batch.provider, report)
+            lines = None if report is None else settlement_reports.read(batch.provider, report)
         except InvalidInput:
             if by_hand:
                 raise
@@ -72,16 +72,15 @@ class Settlement:
             lines = None
         await self._match(batch_id, lines)
 
-    async def _report(self, batch: Row[Any]) -> str | None:
+    async def _report(self, batch: Row[Any]) -> bytes | None:
         source = self._sources.get(batch.provider)
         if source is None:
             return None
         try:
-            found = await source.settlement_report(batch.currency, batch.day)
+            return await source.settlement_report(batch.currency, batch.day)
         except ServiceUnavailable as error:
             log.warning("settlement_report_waits", provider=batch.provider, code=error.code)
             return None
-        return None if found is None else found.decode(errors="replace")
 
     async def _match(self, batch_id: UUID, lines: Sequence[Line] | None) -> None:
         now = self._clock()
@@ -102,10 +101,9 @@ class Settlement:
 async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequence[Line], clock: Clock) -> None:
     moved = await batches.moved(connection, batch)
     of_ledger = await batches.of_ledger(connection, batch)
-    ids = [line.payment_id for line in (*reported, *(line for line, _ in of_ledger)) if line.payment_id is not None]
-    named = await batches.named(connection, ids)
-    provider = [_about(line, named) for line in reported]
-    days = dict(named.values())
+    known = await batches.known(connection, batch.provider, [*reported, *(line for line, _ in of_ledger)])
+    provider = settlement.of_batch(reported, known, batch.currency)
+    days = {each.payment_id: each.day for each in known.values()}
     # What the ledger moved beside midnight counts with the day on which the payment was settled with us.
     ours = settlement.in_ledger(moved, batch.day)
     mine = {(line.payment_id, line.movement) for line in ours}
@@ -115,12 +113,6 @@ async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequen
     found += settlement.match(at_provider, provider, Side.PROVIDER, days, batch.day)
     found = [each for each in found if (each.side, each.kind) != (Side.LEDGER, settlement.ExceptionKind.LATE)]
     await batches.settle(connection, batch, found, _totals(at_provider, provider), clock())
-
-
-def _about(line: Line, named: Mapping[UUID, tuple[UUID, Any]]) -> Line:
-    if line.payment_id is None or line.payment_id not in named:
-        return line
-    return line._replace(payment_id=named[line.payment_id][0])
 
 
 def _totals(ours: Sequence[Line], provider: Sequence[Line]) -> dict[str, dict[str, int]]:

@@ -5,13 +5,13 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import Row, delete, func, insert, or_, select, update
+from sqlalchemy import ARRAY, Row, Text, Uuid, any_, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction
-from payments_service.domain.settlement import BatchStatus, Found, Line, Moved, Movement, report_due
+from payments_service.domain.settlement import BatchStatus, Found, Known, Line, Moved, Movement, report_due
 from payments_service.domain.states import MOVED, State
 from payments_service.repository import exceptions
 from payments_service.tables import ledger_movements, payments, settlement_batches, settlement_lines
@@ -132,10 +132,20 @@ async def of_ledger(connection: AsyncConnection, batch: Row[Any]) -> Sequence[tu
     ]
 
 
-async def named(connection: AsyncConnection, ids: Sequence[UUID]) -> Mapping[UUID, tuple[UUID, date | None]]:
-    """Payments by their ids: the one that each is about, which is the deposit of a refund; and its day."""
-    query = select(_p.id, func.coalesce(_p.of_payment, _p.id), _p.settled_at).where(_p.id.in_(ids))
-    return {row[0]: (row[1], None if row[2] is None else row[2].date()) for row in await connection.execute(query)}
+async def known(connection: AsyncConnection, provider: str, lines: Sequence[Line]) -> Mapping[UUID | str, Known]:
+    """The payments that lines are about, by their ids and by the provider's references."""
+    ids = [line.payment_id for line in lines if line.payment_id is not None]
+    references = [line.reference for line in lines if line.reference is not None]
+    query = select(_p.id, _p.reference, func.coalesce(_p.of_payment, _p.id), _p.currency, _p.settled_at).where(
+        _p.provider == provider,
+        or_(_p.id == any_(literal(ids, ARRAY(Uuid))), _p.reference == any_(literal(references, ARRAY(Text)))),
+    )
+    found: dict[UUID | str, Known] = {}
+    for payment_id, reference, about, currency, settled_at in await connection.execute(query):
+        found[payment_id] = Known(about, currency, None if settled_at is None else settled_at.date())
+        if reference is not None:
+            found[reference] = found[payment_id]
+    return found
 
 
 async def settle(

@@ -90,23 +90,24 @@ class AvailabilityRequest(_Part):
     reason: Text
 
 
-class SettlementRequest(_Part):
-    """A day to be settled, with the provider's report where there is one already."""
+class RetryRequest(_Part):
+    """A batch's report as the provider writes it (CSV), where it is brought by hand."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
+
+    report: str | None = Field(default=None, max_length=MAX_REPORT_CHARACTERS)
+
+    def report_bytes(self) -> bytes | None:
+        """The report as it stood in its file."""
+        return None if self.report is None else self.report.encode()
+
+
+class SettlementRequest(RetryRequest):
+    """A day to be settled, with the provider's report where there is one already."""
 
     provider: Provider
     currency: Currency
     day: date
-    report: str | None = Field(default=None, max_length=MAX_REPORT_CHARACTERS)
-
-
-class RetryRequest(_Part):
-    """A batch's report, where it is brought by hand."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    report: str | None = Field(default=None, max_length=MAX_REPORT_CHARACTERS)
 
 
 class ExceptionResolutionRequest(_Part):

@@ -113,7 +113,7 @@ async def test_only_staff_reads_how_a_payment_came_to_stand_there(
 
 async def test_a_completion_goes_on_record_first(wallet: FakeWallet, service: FakePayments) -> None:
     compliance = FakeCompliance()
-    client = client_of(build(wallet, compliance, service))
+    client = client_of(build(wallet, compliance, payments=service))
     service.answer = view() | {"parts": [], "moves": [], "said": []}
     body = {"outcome": "completed", "reason": "statement", "evidence": "bank 7"}
     found = await client.post(f"{PAYMENTS}/{uuid4()}/completion", json=body, headers=bearer(Role.FINANCE))

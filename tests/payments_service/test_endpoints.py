@@ -1,6 +1,7 @@
 """Payments over HTTP, as the platform's other services see them."""
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -147,11 +148,14 @@ async def events(payments: Setup) -> list[Record]:
     return await as_administrator(payments.database, "SELECT * FROM payments.payment_events")
 
 
-HEADER = "reporting_category,currency,gross,fee,created_utc,source_id,payment_metadata[payment_id]"
+COLUMNS = "balance_transaction_id,reporting_category,currency,gross,fee,net,created_utc,source_id"
+HEADER = f"{COLUMNS},payment_metadata[payment_id]"
 
 
 def line(payment_id: str, amount: str = "25.00", category: str = "charge", currency: str = "usd") -> str:
-    return f"{category},{currency},{amount},0.30,2026-11-24 10:00:00,ref,{payment_id}"
+    net = Decimal(amount) - Decimal("0.30")
+    row_id = f"txn_{category}_{payment_id}"
+    return f"{row_id},{category},{currency},{amount},0.30,{net},2026-11-24 10:00:00,ref,{payment_id}"
 
 
 async def heard(payments: Setup) -> None:
@@ -182,7 +186,7 @@ async def test_a_day_that_agrees_three_ways_is_matched(payments: Setup) -> None:
     await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
     await payments.later(seconds=1)
     await heard(payments)
-    lines = [line(first), line(second), line(second, "-25.00", "dispute"), line(out, "-10.00", "payout")]
+    lines = [line(first), line(second), line(second, "-25.00", "dispute"), line(out, "-10.00", "transfer")]
     batch = await settled(payments, *lines)
     assert batch["status"] == "matched", await payments.exceptions()
     assert batch["totals"]["ours"]["in"] == batch["totals"]["provider"]["in"] == 5000
