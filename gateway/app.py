@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import NamedTuple
 
 import httpx2
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI
 
 from gateway import handlers
 from gateway.domain.callers import Caller, caller_of
@@ -186,13 +186,8 @@ def assembled(
             play.router(door, guarding),
             *fraud.routers(door, rates, suspicion, records),
             standing.router(door, rates, Standing(reads, known, excluded, suspicion, clock.utc_now)),
-            # Its path would take the one above.
-            payments.webhook(rates, paid, metrics),
-            payments.router(door, rates, paid),
-            payments.switches(door, paid, records),
-            payments.staff(door, paid, records),
-            settlement.router(door, paid, records),
-            settlement.exceptions(door, paid, records),
+            # Its webhooks' path would take that of KYC.
+            *_payments(door, rates, paid, records, metrics),
         ),
         health_prefix=API,
         docs_url=None,
@@ -200,6 +195,19 @@ def assembled(
     )
     pages.install(app)
     return app
+
+
+def _payments(
+    door: Door, rates: Rates, paid: PaymentReads, records: Records, metrics: Metrics
+) -> tuple[APIRouter, ...]:
+    return (
+        payments.webhook(rates, paid, metrics),
+        payments.router(door, rates, paid),
+        payments.switches(door, paid, records),
+        payments.staff(door, paid, records),
+        settlement.router(door, paid, records),
+        settlement.exceptions(door, paid, records),
+    )
 
 
 def _keys(settings: Settings, client: httpx2.AsyncClient) -> Keys:
