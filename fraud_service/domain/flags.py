@@ -5,17 +5,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from fraud_service.domain.scoring import Level, Score
-
-
-class FlagStatus(StrEnum):
-    """Where a flag stands."""
-
-    OPEN = "open"
-    IN_REVIEW = "in_review"
-    SNOOZED = "snoozed"
-    CONFIRMED = "confirmed"
-    DISMISSED = "dismissed"
-
+from shared.contracts.fraud import FlagStatus
 
 UNRESOLVED = frozenset({FlagStatus.OPEN, FlagStatus.IN_REVIEW, FlagStatus.SNOOZED})
 RESOLVED = frozenset(FlagStatus) - UNRESOLVED

@@ -20,6 +20,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from fraud_service.domain.features import MINUTE_MS
 from fraud_service.domain.readings import NAMES, Parameters
+from shared.contracts.fraud import RuleState
 from shared.errors import FieldError, InvalidInput, PermanentError
 
 MAX_CONDITION = 1000
@@ -46,23 +47,13 @@ class Severity(StrEnum):
     HIGH = "high"
 
 
-class State(StrEnum):
-    """Where a version of a rule stands."""
-
-    DRAFT = "draft"
-    SHADOW = "shadow"
-    ACTIVE = "active"
-    RETIRED = "retired"
-    DISABLED = "disabled"
-
-
 # What may become what. A disabled version is drafted anew.
-MOVES: Mapping[State, frozenset[State]] = {
-    State.DRAFT: frozenset({State.SHADOW, State.ACTIVE, State.RETIRED}),
-    State.SHADOW: frozenset({State.ACTIVE, State.RETIRED, State.DISABLED}),
-    State.ACTIVE: frozenset({State.SHADOW, State.RETIRED, State.DISABLED}),
-    State.RETIRED: frozenset(),
-    State.DISABLED: frozenset({State.RETIRED}),
+MOVES: Mapping[RuleState, frozenset[RuleState]] = {
+    RuleState.DRAFT: frozenset({RuleState.SHADOW, RuleState.ACTIVE, RuleState.RETIRED}),
+    RuleState.SHADOW: frozenset({RuleState.ACTIVE, RuleState.RETIRED, RuleState.DISABLED}),
+    RuleState.ACTIVE: frozenset({RuleState.SHADOW, RuleState.RETIRED, RuleState.DISABLED}),
+    RuleState.RETIRED: frozenset(),
+    RuleState.DISABLED: frozenset({RuleState.RETIRED}),
 }
 
 RuleId = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]{0,62}$")]

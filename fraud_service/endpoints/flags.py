@@ -11,7 +11,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fraud_service.domain.blocks import dismissed
-from fraud_service.domain.flags import UNRESOLVED, FlagStatus
+from fraud_service.domain.flags import UNRESOLVED
 from fraud_service.endpoints.scores import reason_views
 from fraud_service.repository import blocks, flags
 from fraud_service.repository.flags import FlagPage, Flags
@@ -19,7 +19,7 @@ from fraud_service.settings import Settings
 from shared import database
 from shared.clock import Clock
 from shared.contracts.fields import MAX_INT64
-from shared.contracts.fraud import Assignment, FlagView, ListedFlag, NewNote, Resolution, Snooze
+from shared.contracts.fraud import Assignment, FlagStatus, FlagView, ListedFlag, NewNote, Resolution, Snooze
 from shared.errors import FieldError, InvalidInput
 from shared.service import internal_only
 
@@ -50,8 +50,8 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
     @endpoints.post("/fraud/flags/{flag_id}/resolution", summary="Say what became of a flag")
     async def post_resolution(flag_id: UUID, asked: Resolution) -> FlagView:
         async with database.transaction(engine) as connection:
-            moved = await flags.move(connection, flag_id, FlagStatus(asked.status), asked.by, asked.note)
-            if asked.status == FlagStatus.DISMISSED:
+            moved = await flags.move(connection, flag_id, asked.status, asked.by, asked.note)
+            if asked.status is FlagStatus.DISMISSED:
                 await lift(connection, flag_id, asked)
             return _view(moved)
 
@@ -78,7 +78,9 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
         block = await blocks.lock(connection, flag_id)
         if block is not None:
             now = clock()
-            await blocks.save(connection, dismissed(block, asked.by, asked.note, now), now)
+            after = dismissed(block, asked.by, asked.note, now)
+            if after != block:
+                await blocks.save(connection, after, now)
 
     return endpoints
 

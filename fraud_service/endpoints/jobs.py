@@ -9,7 +9,7 @@ from sqlalchemy import Row
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fraud_service.domain import rules as domain
-from fraud_service.domain.rules import RuleBody, State
+from fraud_service.domain.rules import RuleBody
 from fraud_service.repository import jobs, rules
 from fraud_service.repository.jobs import JobKind
 from fraud_service.settings import Settings
@@ -17,7 +17,7 @@ from shared import database
 from shared.clock import to_text
 from shared.contracts.commands import field_errors
 from shared.contracts.fields import UserId
-from shared.contracts.fraud import JobView, NewBacktest, NewReprocessing
+from shared.contracts.fraud import JobView, NewBacktest, NewReprocessing, RuleState
 from shared.errors import FieldError, InvalidInput, NotFound
 from shared.service import internal_only
 
@@ -68,7 +68,7 @@ async def _sets(connection: AsyncConnection, asked: NewBacktest) -> tuple[list[d
     active = {
         known.rule_id: (known.version, known.body)
         for known in await rules.in_force(connection)
-        if known.state is State.ACTIVE
+        if known.state is RuleState.ACTIVE
     }
     draft = dict(active)
     for version in asked.versions:

@@ -10,14 +10,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.domain import rules as domain
 from fraud_service.domain.readings import NAMES
-from fraud_service.domain.rules import RuleBody, State
+from fraud_service.domain.rules import RuleBody
 from fraud_service.repository import rules
 from fraud_service.repository.rules import RuleReads, RuleVersion
 from fraud_service.settings import Settings
 from shared import database
 from shared.clock import Clock
 from shared.contracts.commands import field_errors
-from shared.contracts.fraud import NewRule, RuleMove, RulesView, RuleView
+from shared.contracts.fraud import NewRule, RuleMove, RuleState, RulesView, RuleView
 from shared.errors import InvalidInput
 from shared.service import internal_only
 
@@ -32,10 +32,10 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
 
     @endpoints.get("/fraud/rules", summary="Rules, and what their conditions can name")
     async def get_rules(
-        state: Annotated[list[State] | None, Query(description="Several may be given. Else all.")] = None,
+        state: Annotated[list[RuleState] | None, Query(description="Several may be given. Else all.")] = None,
         rule_id: Annotated[str | None, Query(max_length=63)] = None,
     ) -> RulesView:
-        versions = await reads.versions(state or list(State), rule_id)
+        versions = await reads.versions(state or list(RuleState), rule_id)
         counted = await reads.fired_since(clock().date() - timedelta(days=COUNTED_DAYS - 1))
         async with database.reading(engine) as connection:
             revision = await rules.revision(connection)
@@ -54,17 +54,17 @@ def router(settings: Settings, engine: AsyncEngine, clock: Clock) -> APIRouter:
 
     @endpoints.post("/fraud/rules/{version}/activation", summary="Let a version act; it retires the one that did")
     async def post_activation(version: int, asked: RuleMove) -> RuleView:
-        return await move(version, State.ACTIVE, asked)
+        return await move(version, RuleState.ACTIVE, asked)
 
     @endpoints.post("/fraud/rules/{version}/shadow", summary="Let a version run live, and never act")
     async def post_shadow(version: int, asked: RuleMove) -> RuleView:
-        return await move(version, State.SHADOW, asked)
+        return await move(version, RuleState.SHADOW, asked)
 
     @endpoints.post("/fraud/rules/{version}/retirement", summary="Take a version out of force for good")
     async def post_retirement(version: int, asked: RuleMove) -> RuleView:
-        return await move(version, State.RETIRED, asked)
+        return await move(version, RuleState.RETIRED, asked)
 
-    async def move(version: int, to: State, asked: RuleMove) -> RuleView:
+    async def move(version: int, to: RuleState, asked: RuleMove) -> RuleView:
         async with database.transaction(engine) as connection:
             return _view(await rules.move(connection, version, to, asked.by), {})
 

@@ -11,7 +11,6 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.domain import backtests, observations
 from fraud_service.domain.backtests import Trial, Verdict
-from fraud_service.domain.flags import FlagStatus
 from fraud_service.domain.observations import Observation
 from fraud_service.domain.rules import RuleBody, compiled
 from fraud_service.domain.scoring import RuleSet
@@ -21,6 +20,7 @@ from fraud_service.settings import Settings
 from shared import database, logs
 from shared.clock import from_text
 from shared.contracts.events import LedgerEvent
+from shared.contracts.fraud import FlagStatus
 from shared.errors import FieldError, InvalidInput, PermanentError, TransientError
 from shared.journal import PAGE_ROWS, Journal
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraud_service.domain.rules import Rule, RuleBody, State, compiled
+from fraud_service.domain.rules import Rule, RuleBody, compiled
 from fraud_service.domain.scoring import Failure, RuleSet
 from fraud_service.repository import rules
 from shared import database, logs, outbox
+from shared.contracts.fraud import RuleState
 from shared.errors import InvalidInput, TransientError
 from shared.outbox import OutboxEvent
 from shared.telemetry import Metrics
@@ -65,14 +66,14 @@ class RuleBook:
             if revision == self._rules.revision:
                 return
             versions = await rules.in_force(connection)
-        found: dict[State, list[Rule]] = {State.ACTIVE: [], State.SHADOW: []}
+        found: dict[RuleState, list[Rule]] = {RuleState.ACTIVE: [], RuleState.SHADOW: []}
         broken: list[Failure] = []
         for version in versions:
             try:
                 found[version.state].append(compiled(version.version, version.body))
             except InvalidInput as error:
                 broken.append(Failure(version.version, version.rule_id, str(error)))
-        self._rules = RuleSet(revision, tuple(found[State.ACTIVE]), tuple(found[State.SHADOW]))
+        self._rules = RuleSet(revision, tuple(found[RuleState.ACTIVE]), tuple(found[RuleState.SHADOW]))
         log.info("rules_loaded", revision=revision, active=len(self._rules.active), shadow=len(self._rules.shadow))
         for failure in broken:
             await self.disable(failure, None)

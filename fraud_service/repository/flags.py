@@ -9,10 +9,11 @@ from sqlalchemy import Row, func, insert, or_, select, tuple_, update
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fraud_service.domain.flags import RESOLVED, UNRESOLVED, FlagStatus, Standing, may_become, seen_at
+from fraud_service.domain.flags import RESOLVED, UNRESOLVED, Standing, may_become, seen_at
 from fraud_service.repository.players import Scored, reasons_json
 from fraud_service.tables import fraud_flags
 from shared import database
+from shared.contracts.fraud import FlagStatus
 from shared.errors import FieldError, InvalidInput, NotFound
 
 _c = fraud_flags.c
@@ -79,8 +80,10 @@ async def keep_up(connection: AsyncConnection, scored: Sequence[Scored]) -> None
 async def move(
     connection: AsyncConnection, flag_id: UUID, to: FlagStatus, by: str, note: str | None, until: datetime | None = None
 ) -> Row[Any]:
-    """Move a flag. Raises NotFound, and InvalidInput where it may not become that."""
+    """Move a flag; said twice, it is moved once. Raises NotFound, and InvalidInput where it may not become that."""
     flag = await _lock(connection, flag_id)
+    if flag.status == to and flag.snoozed_until == until and _said_last(flag, by, note):
+        return flag
     if not may_become(FlagStatus(flag.status), to):
         raise InvalidInput([FieldError("status", f"is {flag.status} and cannot become {to}")])
     values: dict[str, Any] = {"status": to.value, "snoozed_until": until}
@@ -94,6 +97,8 @@ async def assign(connection: AsyncConnection, flag_id: UUID, assignee: str | Non
     flag = await _lock(connection, flag_id)
     if FlagStatus(flag.status) in RESOLVED:
         raise InvalidInput([FieldError("status", f"is {flag.status}; it is nobody's any more")])
+    if flag.assignee == assignee:
+        return flag
     values: dict[str, Any] = {"assignee": assignee}
     if flag.status == FlagStatus.OPEN and assignee is not None:
         values["status"] = FlagStatus.IN_REVIEW.value
@@ -101,8 +106,9 @@ async def assign(connection: AsyncConnection, flag_id: UUID, assignee: str | Non
 
 
 async def add_note(connection: AsyncConnection, flag_id: UUID, by: str, note: str) -> Row[Any]:
-    """Write to a flag. Raises NotFound."""
-    return await _change(connection, await _lock(connection, flag_id), by, note, {})
+    """Write to a flag; said twice in a row, it is written once. Raises NotFound."""
+    flag = await _lock(connection, flag_id)
+    return flag if _said_last(flag, by, note) else await _change(connection, flag, by, note, {})
 
 
 async def wake(connection: AsyncConnection, now: datetime, limit: int) -> Sequence[Row[Any]]:
@@ -123,6 +129,11 @@ async def _lock(connection: AsyncConnection, flag_id: UUID) -> Row[Any]:
     if flag is None:
         raise NotFound(f"there is no flag {flag_id}")
     return flag
+
+
+def _said_last(flag: Row[Any], by: str, note: str | None) -> bool:
+    last = flag.notes[-1] if flag.notes else {"by": None, "note": None}
+    return (last["by"], last["note"]) == (by, note)
 
 
 async def _change(

@@ -10,9 +10,9 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.domain.flags import UNRESOLVED
 from fraud_service.domain.monitoring import Counted, Precision
-from fraud_service.domain.rules import State
 from fraud_service.tables import fraud_flags, fraud_rules, rule_days
 from shared import database
+from shared.contracts.fraud import RuleState
 
 # The flags that are looked at: the unresolved with the highest scores, the resolved that are newest.
 MOST_FLAGS = 1000
@@ -84,7 +84,7 @@ class Watched:
                 func.coalesce(func.sum(d.fired), 0),
             )
             .outerjoin(rule_days, (d.version == c.version) & (d.day >= since))
-            .where(c.state.in_([State.ACTIVE.value, State.SHADOW.value]))
+            .where(c.state.in_([RuleState.ACTIVE.value, RuleState.SHADOW.value]))
             .group_by(c.version)
             .order_by(c.rule_id, c.version)
             .limit(MOST_RULES)

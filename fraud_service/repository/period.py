@@ -8,9 +8,10 @@ from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fraud_service.domain import observations
-from fraud_service.domain.flags import RESOLVED, FlagStatus
+from fraud_service.domain.flags import RESOLVED
 from fraud_service.domain.observations import Link, Observation, What, milliseconds
 from fraud_service.tables import fraud_flags, games, links
+from shared.contracts.fraud import FlagStatus
 from shared.contracts.rounds import GameRound
 
 

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 from sqlalchemy import RowMapping, func, insert, select, text, update
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from fraud_service.domain.rules import MOVES, RuleBody, State
+from fraud_service.domain.rules import MOVES, RuleBody
 from fraud_service.tables import fraud_rules, rule_days, rules_revision
 from shared import database
+from shared.contracts.fraud import RuleState
 from shared.errors import FieldError, InvalidInput, NotFound
 
 _c = fraud_rules.c
@@ -19,7 +20,7 @@ _COUNT = """INSERT INTO rule_days AS d (version, day, asked, fired)
     FROM unnest($1::bigint[], $3::bigint[], $4::bigint[]) AS n (version, asked, fired) ORDER BY version
     ON CONFLICT (version, day) DO UPDATE SET asked = d.asked + excluded.asked, fired = d.fired + excluded.fired"""
 
-_IN_FORCE = (State.ACTIVE.value, State.SHADOW.value)
+_IN_FORCE = (RuleState.ACTIVE.value, RuleState.SHADOW.value)
 
 
 class RuleVersion(NamedTuple):
@@ -27,7 +28,7 @@ class RuleVersion(NamedTuple):
 
     version: int
     rule_id: str
-    state: State
+    state: RuleState
     body: RuleBody
     author: str
     reason: str
@@ -58,7 +59,7 @@ async def seed(connection: AsyncConnection, bodies: Iterable[RuleBody], author: 
     known = set((await connection.execute(select(_c.rule_id).distinct())).scalars())
     fresh = [body for body in bodies if body.id not in known]
     if fresh:
-        who = {"author": author, "changed_by": author, "reason": reason, "state": State.ACTIVE.value}
+        who = {"author": author, "changed_by": author, "reason": reason, "state": RuleState.ACTIVE.value}
         rows = [{"rule_id": body.id, "body": body.model_dump(mode="json"), **who} for body in fresh]
         await connection.execute(insert(fraud_rules), rows)
         await connection.execute(_MOVE_REVISION)
@@ -69,7 +70,7 @@ async def put_draft(connection: AsyncConnection, body: RuleBody, author: str, re
     """Keep a draft that was checked."""
     made = insert(fraud_rules).values(
         rule_id=body.id,
-        state=State.DRAFT.value,
+        state=RuleState.DRAFT.value,
         author=author,
         changed_by=author,
         reason=reason,
@@ -87,7 +88,7 @@ async def get(connection: AsyncConnection, version: int) -> RuleVersion:
 
 
 async def move(
-    connection: AsyncConnection, version: int, to: State, by: str, *, error: str | None = None
+    connection: AsyncConnection, version: int, to: RuleState, by: str, *, error: str | None = None
 ) -> RuleVersion:
     """Move a version to another state. A version that becomes active retires the one that was.
 
@@ -101,9 +102,9 @@ async def move(
     if to not in MOVES[known.state]:
         raise InvalidInput([FieldError("version", f"is {known.state} and cannot become {to}")])
     changed = {"changed_at": func.clock_timestamp(), "changed_by": by}
-    if to is State.ACTIVE:
-        before = update(fraud_rules).where(_c.rule_id == known.rule_id, _c.state == State.ACTIVE.value)
-        await connection.execute(before.values(state=State.RETIRED.value, **changed))
+    if to is RuleState.ACTIVE:
+        before = update(fraud_rules).where(_c.rule_id == known.rule_id, _c.state == RuleState.ACTIVE.value)
+        await connection.execute(before.values(state=RuleState.RETIRED.value, **changed))
     moved = update(fraud_rules).where(_c.version == version)
     await connection.execute(moved.values(state=to.value, error=error, **changed))
     await connection.execute(_MOVE_REVISION)
@@ -114,7 +115,7 @@ async def disable(connection: AsyncConnection, version: int, by: str, error: str
     """Take a version that failed out of force. False where it was already."""
     await connection.execute(select(rules_revision).with_for_update())
     failed = update(fraud_rules).where(_c.version == version, _c.state.in_(_IN_FORCE))
-    values = {"state": State.DISABLED.value, "error": error[:500], "changed_by": by}
+    values = {"state": RuleState.DISABLED.value, "error": error[:500], "changed_by": by}
     moved = await connection.execute(failed.values(changed_at=func.clock_timestamp(), **values).returning(_c.version))
     if moved.first() is None:
         return False
@@ -137,7 +138,7 @@ class RuleReads:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def versions(self, states: Sequence[State], rule_id: str | None = None) -> Sequence[RuleVersion]:
+    async def versions(self, states: Sequence[RuleState], rule_id: str | None = None) -> Sequence[RuleVersion]:
         """The versions in these states, by rule, the newest first."""
         query = select(*_COLUMNS).where(_c.state.in_([state.value for state in states]))
         if rule_id is not None:
@@ -157,4 +158,4 @@ class RuleReads:
 
 def _version(row: RowMapping) -> RuleVersion:
     values: dict[str, Any] = dict(row)
-    return RuleVersion(**values | {"state": State(row["state"]), "body": RuleBody.model_validate(row["body"])})
+    return RuleVersion(**values | {"state": RuleState(row["state"]), "body": RuleBody.model_validate(row["body"])})

@@ -1,13 +1,13 @@
 """Fraud outside: what staff asks for, and lists in pages."""
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, JsonValue
 
 from gateway.domain.views import cursor_of
 from shared.contracts.fields import Moment, Text
-from shared.contracts.fraud import FlagView, ListedFlag, Note, ScoreLine
+from shared.contracts.fraud import FlagView, ListedFlag, Note, ResolvedStatus, ScoreLine
 
 
 class _Body(BaseModel):
@@ -17,7 +17,7 @@ class _Body(BaseModel):
 class ResolutionRequest(_Body):
     """What became of a flag, and why: `confirmed` or `dismissed`; or where it goes back to, `open` or `in_review`."""
 
-    status: Literal["confirmed", "dismissed", "open", "in_review"]
+    status: ResolvedStatus
     note: Note
 
 

@@ -30,7 +30,7 @@ from gateway.repository.fraud import Fraud, SoughtFlags
 from gateway.repository.passing import Passed, body_of
 from gateway.repository.records import Records
 from shared.contracts.fields import MAX_INT64
-from shared.contracts.fraud import FlagView, RuleState, RulesView, RuleView, ScoreView, Status
+from shared.contracts.fraud import FlagStatus, FlagView, RuleState, RulesView, RuleView, ScoreView
 from shared.service import request_id_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -138,7 +138,7 @@ def flags(door: Door, fraud: Fraud) -> APIRouter:
         request: Request,
         caller: caller_of_request,
         status: Annotated[
-            list[Status] | None, Query(description="Several may be given; without one, all that are not resolved.")
+            list[FlagStatus] | None, Query(description="Several may be given; without one, all that are not resolved.")
         ] = None,
         min_score: Annotated[int, Query(ge=0, le=100)] = 0,
         user_id: Annotated[int | None, Query(ge=1, le=MAX_INT64)] = None,

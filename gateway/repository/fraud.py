@@ -10,7 +10,7 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from gateway.repository import decoded, get
 from gateway.repository.passing import Passed, passed, read
-from shared.contracts.fraud import FlagView, ListedFlag, RuleState, RulesView, ScoreLine, ScoreView, Status
+from shared.contracts.fraud import FlagStatus, FlagView, ListedFlag, RuleState, RulesView, ScoreLine, ScoreView
 from shared.errors import FieldError, InvalidInput
 
 M = TypeVar("M", bound=BaseModel)
@@ -25,7 +25,7 @@ _RULES = TypeAdapter(RulesView)
 class SoughtFlags(NamedTuple):
     """Which flags are asked for. Without a status: those that are not resolved."""
 
-    status: Sequence[Status] | None
+    status: Sequence[FlagStatus] | None
     min_score: int
     user_id: int | None
 

@@ -1,5 +1,6 @@
 """Scores, flags and rules, as the fraud service answers them. Times are RFC 3339; points are in thousandths."""
 
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 from uuid import UUID
 
@@ -8,8 +9,30 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from shared.contracts.fields import Moment, Text
 
 Note = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\p{Cc}]+$")]
-Status = Literal["open", "in_review", "snoozed", "confirmed", "dismissed"]
-RuleState = Literal["draft", "shadow", "active", "retired", "disabled"]
+
+
+class FlagStatus(StrEnum):
+    """Where a flag stands."""
+
+    OPEN = "open"
+    IN_REVIEW = "in_review"
+    SNOOZED = "snoozed"
+    CONFIRMED = "confirmed"
+    DISMISSED = "dismissed"
+
+
+class RuleState(StrEnum):
+    """Where a version of a rule stands."""
+
+    DRAFT = "draft"
+    SHADOW = "shadow"
+    ACTIVE = "active"
+    RETIRED = "retired"
+    DISABLED = "disabled"
+
+
+# What people may say of a flag; it is snoozed with the moment until which.
+ResolvedStatus = Literal[FlagStatus.CONFIRMED, FlagStatus.DISMISSED, FlagStatus.OPEN, FlagStatus.IN_REVIEW]
 
 
 class _Part(BaseModel):
@@ -70,7 +93,7 @@ class FlagView(_Part):
     user_id: int
     score: int
     level: str
-    status: str
+    status: FlagStatus
     assignee: str | None
     created_at: Moment
     changed_at: Moment
@@ -91,7 +114,7 @@ class ListedFlag(FlagView):
 class Resolution(_Part):
     """What became of a flag: `confirmed` or `dismissed`, or `open` to take it back from review."""
 
-    status: str = Field(pattern="^(confirmed|dismissed|open|in_review)$")
+    status: ResolvedStatus
     by: Text
     note: Note
 
@@ -123,7 +146,7 @@ class RuleView(_Part):
 
     version: int
     rule_id: str
-    state: str
+    state: RuleState
     body: dict[str, Any]
     author: str
     reason: str
@@ -164,7 +187,7 @@ class PlayingFlag(_Part):
     id: UUID
     user_id: int
     score: int
-    status: str
+    status: FlagStatus
     created_at: Moment
     last_bet_minute: Moment
 
@@ -174,7 +197,7 @@ class RuleFirings(_Part):
 
     rule: str
     version: int
-    state: str
+    state: RuleState
     since: Moment
     asked: int
     fired: int

@@ -2,9 +2,10 @@
 
 import pytest
 
-from fraud_service.domain.flags import MOVES, RESOLVED, UNRESOLVED, FlagStatus, Raise, Standing, may_become, raising
+from fraud_service.domain.flags import MOVES, RESOLVED, UNRESOLVED, Raise, Standing, may_become, raising
 from fraud_service.domain.rules import Severity
 from fraud_service.domain.scoring import Level, Reason, Score
+from shared.contracts.fraud import FlagStatus
 
 
 def score(level: Level = Level.FRAUDULENT, seen_at: int = 10) -> Score:

@@ -11,7 +11,6 @@ from fastapi import FastAPI
 from sqlalchemy import insert
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraud_service.domain.rules import State
 from fraud_service.endpoints import monitoring as endpoints
 from fraud_service.endpoints.monitoring import quantile
 from fraud_service.handlers.monitoring import Monitoring
@@ -21,6 +20,7 @@ from fraud_service.repository.monitoring import Watched
 from fraud_service.settings import Settings
 from fraud_service.tables import bet_minutes, fraud_flags
 from shared import database, problems
+from shared.contracts.fraud import RuleState
 from shared.telemetry import Metrics
 from shared.testing import MOMENT
 from tests.support import TOKEN
@@ -99,7 +99,7 @@ class TestMonitoring:
             await rules.count(connection, MOMENT.date(), 1000, {silent: 0, usual: 200, noisy: 201, retired: 0})
             await rules.count(connection, MOMENT.date(), 99, {fresh: 0})
             await rules.count(connection, MOMENT.date() - timedelta(days=7), 1000, {silent: 900})
-            await rules.move(connection, retired, State.RETIRED, "test")
+            await rules.move(connection, retired, RuleState.RETIRED, "test")
         found = await told(client)
         assert [rule["version"] for rule in found["silent_rules"]] == [silent]
         assert [(rule["version"], rule["fired_permille"]) for rule in found["noisy_rules"]] == [(noisy, 201)]

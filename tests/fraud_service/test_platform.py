@@ -133,6 +133,8 @@ async def test_people_work_on_a_flag(client: httpx2.AsyncClient, publisher: Publ
         await client.post(f"{path}/snooze", json={"until": until, "by": "ana", "note": "wait for the bank"})
     ).json()
     assert slept["status"] == "snoozed"
+    again = {"until": until, "by": "ana", "note": "wait for the bank"}
+    assert (await client.post(f"{path}/snooze", json=again)).json() == slept
 
     async def awake() -> bool:
         return bool((await client.get(path)).json()["status"] == "open")
@@ -142,7 +144,9 @@ async def test_people_work_on_a_flag(client: httpx2.AsyncClient, publisher: Publ
     resolved = (await client.post(f"{path}/resolution", json=done)).json()
     assert (resolved["status"], resolved["resolved_by"]) == ("confirmed", "ana")
     assert [note["note"] for note in resolved["notes"]] == ["wait for the bank", "the bank says so"]
-    assert (await client.post(f"{path}/resolution", json=done)).status_code == 422
+    assert (await client.post(f"{path}/resolution", json=done)).json() == resolved
+    assert (await client.post(f"{path}/resolution", json=done | {"by": "bo"})).status_code == 422
+    assert (await client.post(f"{path}/resolution", json=done | {"status": "dismissed"})).status_code == 422
     assert (await client.get("/fraud/flags?min_score=76")).json() == []
 
 

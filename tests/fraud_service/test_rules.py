@@ -12,13 +12,13 @@ from fraud_service.domain.rules import (
     Evaluator,
     RuleBody,
     RuleFailed,
-    State,
     compiled,
     draft,
     place_of,
     sentence,
 )
 from fraud_service.handlers.rulebook import initial_rules
+from shared.contracts.fraud import RuleState
 from shared.errors import InvalidInput
 
 
@@ -113,8 +113,8 @@ def test_places_count_from_one() -> None:
 
 
 def test_nothing_comes_back_from_retirement() -> None:
-    assert MOVES[State.RETIRED] == frozenset()
-    assert State.ACTIVE not in MOVES[State.DISABLED]
+    assert MOVES[RuleState.RETIRED] == frozenset()
+    assert RuleState.ACTIVE not in MOVES[RuleState.DISABLED]
 
 
 @given(st.data())
