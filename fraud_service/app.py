@@ -31,7 +31,14 @@ from fraud_service.settings import Settings
 from shared import broker, clock, database, journal, migrations, service
 from shared.asking import WalletAsker
 from shared.broker import BrokerOptions, Publisher
-from shared.contracts.topics import COMPLIANCE_EVENTS, FRAUD_EVENTS, GAME_ROUNDS, LEDGER_EVENTS, PAYMENTS_EVENTS
+from shared.contracts.topics import (
+    COMPLIANCE_EVENTS,
+    FRAUD_EVENTS,
+    GAME_ROUNDS,
+    LEDGER_EVENTS,
+    PAYMENTS_EVENTS,
+    WALLET_COMMANDS,
+)
 from shared.inbox import LedgerInbox
 from shared.outbox import Outbox
 from shared.progress import Progress
@@ -138,9 +145,11 @@ def _loops(
 ) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
     """What the service does by itself, by name."""
     asker = WalletAsker(publisher, wallet, source=SOURCE)
+    lanes = partial(publisher.partitions, WALLET_COMMANDS)
+    blocks = BlockWorker(engine, asker, journal.HttpJournal(wallet), lanes, metrics, clock.utc_now)
     return {
         "flags": partial(waking.wake_flags, engine, clock.utc_now),
-        "blocks": BlockWorker(engine, asker, metrics, clock.utc_now).run,
+        "blocks": blocks.run,
         "monitoring": Monitoring(engine, metrics, clock.utc_now).run,
         "outbox": Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE).run,
     }

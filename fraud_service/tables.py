@@ -83,6 +83,7 @@ score_history = Table(
     Column("reasons", JSON, nullable=False),
     PrimaryKeyConstraint("user_id", "number", name="score_history_pkey"),
 )
+Index("score_history_at_idx", score_history.c.at)
 
 games = Table(
     "games",
@@ -101,16 +102,26 @@ games = Table(
 )
 Index("idx_games_outcome_created", games.c.outcome, games.c.created_at)
 
-# The inbox of topics without positions: an event's source and id.
+# Finds what a backtest replays, and what is past its time.
+Index("games_created_idx", games.c.created_at)
+
+# The inbox of topics without positions: an event's source and id; and what it said, for backtests.
 signals = Table(
     "signals",
     metadata,
     Column("received_at", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("user_id", BigInteger),
+    Column("at", BigInteger, comment="as it counts, in milliseconds; null where nothing is known of it"),
+    Column("kind", Text),
+    Column("country", Text),
+    Column("instrument_id", Text),
+    Column("device_id", Text),
     Column("source", Text, nullable=False),
     Column("event_id", Text, nullable=False),
     PrimaryKeyConstraint("source", "event_id", name="signals_pkey"),
 )
 Index("signals_received_idx", signals.c.received_at)
+Index("signals_at_idx", signals.c.at, postgresql_where=text("at IS NOT NULL"))
 
 links = Table(
     "links",
@@ -121,6 +132,7 @@ links = Table(
     Column("key", Text, nullable=False),
     PrimaryKeyConstraint("what", "key", "user_id", name="links_pkey"),
 )
+Index("links_at_idx", links.c.at)
 
 fraud_rules = Table(
     "fraud_rules",
@@ -148,6 +160,22 @@ rules_revision = Table(
     PrimaryKeyConstraint("one", name="rules_revision_pkey"),
     CheckConstraint("one", name="rules_revision_one_check"),
 )
+
+# A rule adds nothing to a player's score at any moment from `since` up to `until`, by the times of the player's events.
+rule_snoozes = Table(
+    "rule_snoozes",
+    metadata,
+    Column("id", Uuid, nullable=False),
+    Column("user_id", BigInteger, nullable=False),
+    Column("since", DateTime(timezone=True), nullable=False, server_default=text("clock_timestamp()")),
+    Column("until", DateTime(timezone=True), nullable=False),
+    Column("rule_id", Text, nullable=False),
+    Column("made_by", Text, nullable=False),
+    Column("note", Text, nullable=False),
+    Column("ended_by", Text),
+    PrimaryKeyConstraint("id", name="rule_snoozes_pkey"),
+)
+Index("rule_snoozes_user_idx", rule_snoozes.c.user_id, rule_snoozes.c.since)
 
 # Of each day and version: how often it was asked of a player, and how often it held.
 rule_days = Table(
@@ -203,10 +231,13 @@ fraud_blocks = Table(
     Column("flag_id", Uuid, nullable=False),
     Column("user_id", BigInteger, nullable=False),
     Column("position", BigInteger, comment="of the wallet's decision, in the player's lane"),
+    Column("seen_at", BigInteger, nullable=False, comment="the latest of what it is for, in milliseconds"),
+    Column("read_to", BigInteger, comment="the wallet is asked once the lane is read up to here"),
     Column("requested_at", DateTime(timezone=True), nullable=False),
     Column("lift_requested_at", DateTime(timezone=True)),
     Column("ask_after", DateTime(timezone=True)),
     Column("asked", Integer, nullable=False),
+    Column("lane", SmallInteger),
     Column("state", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("lift_reason", Text),
@@ -219,6 +250,16 @@ fraud_blocks = Table(
 )
 Index("fraud_blocks_due_idx", fraud_blocks.c.ask_after, postgresql_where=text("ask_after IS NOT NULL"))
 Index("fraud_blocks_user_idx", fraud_blocks.c.user_id)
+
+# A player's latest unblock: what was seen up to it blocks nobody again by itself.
+unblocks = Table(
+    "unblocks",
+    metadata,
+    Column("user_id", BigInteger, nullable=False, autoincrement=False),
+    Column("position", BigInteger, nullable=False),
+    Column("at", BigInteger, nullable=False, comment="when somebody asked for it, in milliseconds"),
+    PrimaryKeyConstraint("user_id", name="unblocks_pkey"),
+)
 
 # What takes longer than a request: `reprocessing` and `backtest`. An instance that dies leaves its job to be due again.
 jobs = Table(

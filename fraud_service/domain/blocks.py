@@ -10,8 +10,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
+from typing import NamedTuple
 from uuid import UUID, uuid5
 
+from fraud_service.domain.observations import milliseconds
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.fields import MAX_TEXT
@@ -48,6 +50,7 @@ DUE = frozenset({BlockState.REQUESTED, BlockState.LIFTING})
 class FlagBlock:
     """A flag's block. `position`: of the wallet's decision on it, in the player's lane; None before there is one.
 
+    `seen_at`: the latest of what the flag was raised for, in milliseconds.
     `asked`: how often the wallet was asked for the step that is due.
     """
 
@@ -56,6 +59,7 @@ class FlagBlock:
     state: BlockState
     requested_at: datetime
     reason: str
+    seen_at: int
     asked: int = 0
     position: int | None = None
     lift_requested_at: datetime | None = None
@@ -94,8 +98,28 @@ def due_command(block: FlagBlock) -> Command:
     )
 
 
-def decided(block: FlagBlock, event: LedgerEvent) -> FlagBlock:
-    """A block after the wallet's decision on its command. What was decided before changes nothing."""
+class Unblock(NamedTuple):
+    """A player's latest unblock: its position in the player's lane, and when somebody asked for it, in milliseconds."""
+
+    position: int = 0
+    at: int = 0
+
+
+NEVER = Unblock()
+
+
+def unblock(event: LedgerEvent) -> Unblock | None:
+    """What a row answers, if it lifts a block: all that was seen before somebody asked for it."""
+    if event.kind != Kind.FRAUD_UNBLOCK or event.status is Status.REFUSED:
+        return None
+    return Unblock(event.position, milliseconds(min(event.occurred_at, event.created_at)))
+
+
+def decided(block: FlagBlock, event: LedgerEvent, latest: Unblock = NEVER) -> FlagBlock:
+    """A block after the wallet's decision on its command. What was decided before changes nothing.
+
+    `latest`: the player's latest unblock, which may have come after that decision and before it was known.
+    """
     if block.state not in DUE:
         return block
     if event.kind == Kind.FRAUD_UNBLOCK:
@@ -104,6 +128,8 @@ def decided(block: FlagBlock, event: LedgerEvent) -> FlagBlock:
     if block.position is not None:
         return block
     after = replace(block, position=event.position, asked=0)
+    if event.position < latest.position:
+        return replace(after, state=BlockState.LIFTED)
     if event.status is Status.REFUSED:
         longer = event.reason == Reason.BLOCK_SHORTENED
         return replace(after, state=BlockState.COVERED if longer else BlockState.REFUSED)
@@ -124,7 +150,12 @@ def dismissed(block: FlagBlock, by: str, note: str, now: datetime) -> FlagBlock:
 
 
 def overtaken(block: FlagBlock, event: LedgerEvent) -> FlagBlock:
-    """A block after somebody else's row about blocks of the same player."""
+    """A block after a row about blocks of the same player: somebody else's, or what answers why it is requested."""
+    answer = unblock(event)
+    if block.state is BlockState.REQUESTED and block.asked == 0 and answer is not None and block.seen_at <= answer.at:
+        return replace(block, state=BlockState.CANCELLED)
+    if event.actor == ACTOR:
+        return block
     settled = block.state in (BlockState.IN_FORCE, BlockState.COVERED)
     if not settled or event.status is Status.REFUSED or event.position <= (block.position or 0):
         return block

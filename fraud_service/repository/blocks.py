@@ -6,11 +6,13 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, exists, func, insert, literal, select, update
+from sqlalchemy import Row, exists, func, insert, literal, or_, select, update
+from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fraud_service.domain.blocks import DUE, BlockState, FlagBlock
-from fraud_service.tables import fraud_blocks
+from fraud_service.domain.blocks import DUE, BlockState, FlagBlock, Unblock
+from fraud_service.tables import fraud_blocks, inbox, unblocks
+from shared.contracts.events import LanePosition
 
 _c = fraud_blocks.c
 LONGEST_PAUSE_S = 60
@@ -29,8 +31,8 @@ async def lock(connection: AsyncConnection, flag_id: UUID) -> FlagBlock | None:
 
 
 async def lock_standing(connection: AsyncConnection, user_ids: Iterable[int]) -> Mapping[int, Sequence[FlagBlock]]:
-    """These players' blocks that block, locked until the transaction ends."""
-    standing = (BlockState.IN_FORCE.value, BlockState.COVERED.value)
+    """These players' blocks that block or are to, locked until the transaction ends."""
+    standing = (BlockState.REQUESTED.value, BlockState.IN_FORCE.value, BlockState.COVERED.value)
     query = select(fraud_blocks).where(_c.user_id.in_(sorted(set(user_ids))), _c.state.in_(standing))
     found: dict[int, list[FlagBlock]] = {}
     for row in await connection.execute(query.order_by(_c.flag_id).with_for_update()):
@@ -40,7 +42,7 @@ async def lock_standing(connection: AsyncConnection, user_ids: Iterable[int]) ->
 
 async def save(connection: AsyncConnection, block: FlagBlock, now: datetime) -> None:
     """Write a block that is locked. What is due in its new state is due at once."""
-    kept = {"flag_id", "user_id", "requested_at", "reason"}
+    kept = {"flag_id", "user_id", "requested_at", "reason", "seen_at"}
     values = {name: value for name, value in _values(block).items() if name not in kept}
     due = now if block.state in DUE else None
     await connection.execute(
@@ -48,11 +50,28 @@ async def save(connection: AsyncConnection, block: FlagBlock, now: datetime) -> 
     )
 
 
+async def unplaced(connection: AsyncConnection, limit: int) -> Sequence[FlagBlock]:
+    """At most so many blocks of which it is not known yet how far the ledger has to be read before."""
+    query = select(fraud_blocks).where(_c.ask_after.is_not(None), _c.read_to.is_(None))
+    query = query.where(_c.state == BlockState.REQUESTED.value).order_by(_c.ask_after).limit(limit)
+    return [_block(row) for row in await connection.execute(query)]
+
+
+async def place(connection: AsyncConnection, places: Mapping[UUID, LanePosition]) -> None:
+    """Say up to where each flag's player's lane has to be read before the wallet is asked."""
+    for flag_id, (lane, position) in places.items():
+        # Nobody waits for what another instance has in hand.
+        mine = select(_c.flag_id).where(_c.flag_id == flag_id, _c.read_to.is_(None)).with_for_update(skip_locked=True)
+        placed = update(fraud_blocks).where(_c.flag_id == mine.scalar_subquery())
+        await connection.execute(placed.values(lane=lane, read_to=position))
+
+
 async def take_due(connection: AsyncConnection, now: datetime, limit: int) -> Sequence[FlagBlock]:
     """At most so many blocks that the wallet is to be asked for.
 
     Each is due again after a pause that grows, unless the wallet decides: whoever takes one has that long. While a
-    player's block is being lifted no other is asked for: it would be lifted with it.
+    player's block is being lifted no other is asked for: it would be lifted with it. Nor is any before the ledger is
+    read up to where it stood: what is read on the way may answer it.
     """
     lifted = fraud_blocks.alias("lifted")
     waits = exists().where(
@@ -60,7 +79,9 @@ async def take_due(connection: AsyncConnection, now: datetime, limit: int) -> Se
         lifted.c.state == BlockState.LIFTING.value,
         _c.state == BlockState.REQUESTED.value,
     )
-    due = select(_c.flag_id).where(_c.ask_after <= now, ~waits).order_by(_c.ask_after).limit(limit)
+    read = exists().where(inbox.c.lane == _c.lane, inbox.c.position >= _c.read_to)
+    ready = or_(_c.state == BlockState.LIFTING.value, _c.read_to == 0, read)
+    due = select(_c.flag_id).where(_c.ask_after <= now, ~waits, ready).order_by(_c.ask_after).limit(limit)
     pause_s = func.least(func.power(2, func.least(_c.asked + 1, 10)), LONGEST_PAUSE_S)
     again = {
         "asked": func.least(_c.asked + 1, 10_000),
@@ -71,8 +92,24 @@ async def take_due(connection: AsyncConnection, now: datetime, limit: int) -> Se
     return [_block(row) for row in await connection.execute(taken.returning(fraud_blocks))]
 
 
+async def unblocked(connection: AsyncConnection, user_ids: Iterable[int]) -> Mapping[int, Unblock]:
+    """The latest unblock of each of these players that has one."""
+    query = select(unblocks).where(unblocks.c.user_id.in_(sorted(set(user_ids))))
+    return {row.user_id: Unblock(row.position, row.at) for row in await connection.execute(query)}
+
+
+async def note_unblocks(connection: AsyncConnection, latest: Mapping[int, Unblock]) -> None:
+    """Keep players' unblocks, where they are later than those that are known."""
+    if latest:
+        rows = [{"user_id": user_id, **found._asdict()} for user_id, found in sorted(latest.items())]
+        new = upsert(unblocks).values(rows)
+        values = {"position": new.excluded.position, "at": func.greatest(unblocks.c.at, new.excluded.at)}
+        later = unblocks.c.position < new.excluded.position
+        await connection.execute(new.on_conflict_do_update(constraint=unblocks.primary_key, set_=values, where=later))
+
+
 def _block(row: Row[Any]) -> FlagBlock:
-    kept = {name: value for name, value in row._mapping.items() if name != "ask_after"}
+    kept = {name: value for name, value in row._mapping.items() if name not in ("ask_after", "lane", "read_to")}
     return FlagBlock(**kept | {"state": BlockState(row.state)})
 
 

@@ -7,11 +7,12 @@ from uuid import UUID, uuid4
 import httpx2
 import pytest
 from fastapi import FastAPI
-from sqlalchemy import text
+from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.domain.blocks import ACTOR, BlockPolicy, because
 from fraud_service.domain.features import Features
+from fraud_service.domain.observations import milliseconds
 from fraud_service.domain.rules import Severity
 from fraud_service.domain.scoring import Level, Reason, Score
 from fraud_service.endpoints import flags as endpoints
@@ -20,6 +21,7 @@ from fraud_service.handlers.blocking import Blocking, BlockWorker
 from fraud_service.repository import flags
 from fraud_service.repository.players import Scored
 from fraud_service.settings import Settings
+from fraud_service.tables import inbox
 from shared import database, problems
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
@@ -28,8 +30,8 @@ from shared.contracts.kinds import Account, Kind, Status
 from shared.contracts.kinds import Reason as Refusal
 from shared.errors import ServiceUnavailable
 from shared.telemetry import Metrics
-from shared.testing import MOMENT
-from tests.support import TOKEN
+from shared.testing import MOMENT, FakeLedger
+from tests.support import LANES, TOKEN
 
 PLAYER = 42
 WHY = Reason("streak", 1, Severity.HIGH, "wins", 25, 20, 90_000, 1_790_000_000_000, "25 wins in a row", ())
@@ -79,6 +81,7 @@ class Setup:
         self.engine = engine
         self.now = MOMENT
         self.wallet = FakeWallet()
+        self.ledger = FakeLedger(LANES)
         self.metrics = Metrics()
         self.blocking = Blocking(policy, lambda: self.now)
         self.worker = self.another()
@@ -89,15 +92,26 @@ class Setup:
 
     def another(self) -> BlockWorker:
         """An instance's."""
-        return BlockWorker(self.engine, self.wallet, self.metrics, lambda: self.now)
+        return BlockWorker(self.engine, self.wallet, self.ledger, self.lanes, self.metrics, lambda: self.now)
+
+    async def lanes(self) -> int:
+        """How many there are."""
+        return self.ledger.lanes
 
     async def flag(self) -> UUID:
-        """Raise a flag as a scorer does."""
-        scored = Scored(PLAYER, Features(), Score(90, Level.FRAUDULENT, 1, (WHY,)), 1)
+        """Raise a flag as a scorer does, for what is seen now."""
+        why = WHY._replace(seen_at=milliseconds(self.now))
+        scored = Scored(PLAYER, Features(), Score(90, Level.FRAUDULENT, 1, (why,)), 1)
         async with database.transaction(self.engine) as connection:
             (made,) = await flags.raise_new(connection, [scored])
             await self.blocking.raised(connection, [(made, scored)])
         return made
+
+    async def flag_again(self) -> UUID:
+        """Raise another flag, once the one before is resolved."""
+        async with database.transaction(self.engine) as connection:
+            await connection.execute(text("UPDATE fraud_flags SET status = 'confirmed'"))
+        return await self.flag()
 
     async def resolve(self, flag_id: UUID, status: str = "dismissed") -> None:
         headers = {"Authorization": f"Bearer {TOKEN}"}
@@ -196,6 +210,46 @@ class TestBlocking:
             await connection.execute(text("SELECT FROM fraud_blocks FOR UPDATE"))
             assert await setup.worker.look() == 0
         assert await setup.worker.look() == 1
+
+
+@pytest.mark.integration
+class TestReadingAgain:
+    """What the ledger said long ago is read again, from its start, by a service that has nothing."""
+
+    async def test_a_block_waits_until_the_ledger_is_read_and_an_unblock_on_the_way_answers_it(
+        self, setup: Setup
+    ) -> None:
+        rows = [setup.ledger.add(kind, PLAYER) for kind in (Kind.FRAUD_BLOCK, Kind.FRAUD_UNBLOCK)]
+        await setup.flag()
+        assert await setup.worker.look() == 0
+        await setup.hear(*rows)
+        assert (await setup.worker.look(), await setup.states(), setup.wallet.asked) == (0, ["cancelled"], [])
+
+    async def test_what_was_seen_before_an_unblock_blocks_nobody_whichever_topic_is_ahead(self, setup: Setup) -> None:
+        await setup.hear(setup.ledger.add(Kind.FRAUD_UNBLOCK, PLAYER))
+        await setup.flag()
+        assert await setup.states() == []
+        setup.now += timedelta(milliseconds=1)
+        await setup.flag_again()
+        assert await setup.states() == ["requested"]
+
+    async def test_once_the_ledger_is_read_a_block_is_asked_for(self, setup: Setup) -> None:
+        row = setup.ledger.add(Kind.GAME_BET, PLAYER)
+        await setup.flag()
+        assert await setup.worker.look() == 0
+        async with database.transaction(setup.engine) as connection:
+            await connection.execute(insert(inbox).values(lane=row.lane, position=row.position))
+        assert (await setup.worker.look(), await setup.states()) == (1, ["in_force"])
+
+    async def test_an_unblock_that_is_read_before_the_blocks_own_fate_lifts_it(self, setup: Setup) -> None:
+        setup.wallet.silent = True
+        await setup.flag()
+        await setup.worker.look()
+        await setup.hear(setup.wallet.by_staff(Kind.FRAUD_UNBLOCK))
+        setup.wallet.silent = False
+        setup.now += timedelta(minutes=1)
+        await setup.worker.look()
+        assert await setup.states() == ["lifted"]
 
 
 @pytest.mark.integration
