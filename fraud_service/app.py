@@ -16,12 +16,14 @@ from fraud_service.endpoints import jobs as job_endpoints
 from fraud_service.endpoints import monitoring as monitoring_endpoints
 from fraud_service.endpoints import rules as rule_endpoints
 from fraud_service.endpoints import scores as score_endpoints
+from fraud_service.endpoints import snoozes as snooze_endpoints
 from fraud_service.endpoints import velocity as velocity_endpoints
 from fraud_service.handlers import intake, ledger, waking
 from fraud_service.handlers.backtesting import Backtester
 from fraud_service.handlers.blocking import Blocking, BlockWorker
 from fraud_service.handlers.monitoring import Monitoring
 from fraud_service.handlers.reprocessing import Reprocessor
+from fraud_service.handlers.retention import Retention
 from fraud_service.handlers.rulebook import RuleBook
 from fraud_service.handlers.scorer import Scorer
 from fraud_service.repository.monitoring import Watched
@@ -76,7 +78,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         name: Progress(options, name, stalled_after_s=settings.stalled_after_s, metrics=metrics)
         for name in (LEDGER_EVENTS, INTAKE)
     }
-    loops = {"inbox": inbox.watch, "rules": book.watch, **_loops(engine, publisher, wallet, metrics)}
+    loops = {"inbox": inbox.watch, "rules": book.watch, **_loops(settings, engine, publisher, wallet, metrics)}
     loops |= _jobs(settings, engine, book, scorer, wallet)
     consumers = _consumers(settings, options, engine, scorer, inbox, publisher, progress, metrics)
     health.alive_while("consumer", progress[LEDGER_EVENTS].problem)
@@ -141,7 +143,7 @@ def _consumers(
 
 
 def _loops(
-    engine: AsyncEngine, publisher: Publisher, wallet: httpx2.AsyncClient, metrics: Metrics
+    settings: Settings, engine: AsyncEngine, publisher: Publisher, wallet: httpx2.AsyncClient, metrics: Metrics
 ) -> Mapping[str, Callable[[], Coroutine[Any, Any, None]]]:
     """What the service does by itself, by name."""
     asker = WalletAsker(publisher, wallet, source=SOURCE)
@@ -151,6 +153,7 @@ def _loops(
         "flags": partial(waking.wake_flags, engine, clock.utc_now),
         "blocks": blocks.run,
         "monitoring": Monitoring(engine, metrics, clock.utc_now).run,
+        "retention": Retention(settings, engine, clock.utc_now).run,
         "outbox": Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE).run,
     }
 
@@ -170,6 +173,7 @@ def _routers(settings: Settings, engine: AsyncEngine, book: RuleBook, metrics: M
         score_endpoints.router(settings, Players(engine), lambda: book.rules, clock.utc_now),
         flag_endpoints.router(settings, engine, clock.utc_now),
         rule_endpoints.router(settings, engine, clock.utc_now),
+        snooze_endpoints.router(settings, engine, clock.utc_now),
         monitoring_endpoints.router(settings, Watched(engine), metrics, clock.utc_now),
         job_endpoints.router(settings, engine),
     )

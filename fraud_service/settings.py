@@ -44,6 +44,11 @@ class Settings(ServiceSettings):
     fraud_rules_look_every_s: Seconds = 1
     # How long bets per minute are kept. At least the longest window that can be asked for, which is one day.
     fraud_retention_days: int = Field(default=7, ge=1, le=366)
+    # How long rounds, signals and uses of instruments and devices are kept: what a backtest can see. Features look back
+    # 30 days, and what Kafka repeats within 7 is known to be repeated.
+    fraud_events_days: int = Field(default=180, ge=31, le=3660)
+    # How long the history of scores, the counts of rules and finished jobs are kept.
+    fraud_records_days: int = Field(default=400, ge=91, le=3660)
     # Players that are scored again in a second, by all instances together.
     fraud_reprocessing_per_s: int = Field(default=500, ge=1, le=100_000)
     # What a backtest replays at most: rows of the journal, rounds and shared instruments of its period.
@@ -68,6 +73,16 @@ class Settings(ServiceSettings):
     def retention(self) -> timedelta:
         """How long bets per minute are kept."""
         return timedelta(days=self.fraud_retention_days)
+
+    @property
+    def events_kept(self) -> timedelta:
+        """How long rounds, signals and uses are kept."""
+        return timedelta(days=self.fraud_events_days)
+
+    @property
+    def records_kept(self) -> timedelta:
+        """How long scores, counts and jobs are kept."""
+        return timedelta(days=self.fraud_records_days)
 
     def parameters(self) -> Parameters:
         """What features and rules read."""

@@ -1,13 +1,14 @@
 """Backtests: what other rules would have flagged. The fold and the score are the live ones; nothing acts."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from fraud_service.domain.features import Features, fold
 from fraud_service.domain.observations import Observation, What
 from fraud_service.domain.readings import Parameters
 from fraud_service.domain.scoring import Level, Levels, RuleSet, Score, score
+from fraud_service.domain.snoozes import Snooze, asleep
 
 PPM = 1_000_000
 
@@ -29,11 +30,19 @@ class Verdict(NamedTuple):
 class Trial:
     """One player's replay, event by event in the order of time."""
 
-    def __init__(self, active: RuleSet, draft: RuleSet, parameters: Parameters, levels: Levels) -> None:
+    def __init__(
+        self,
+        active: RuleSet,
+        draft: RuleSet,
+        parameters: Parameters,
+        levels: Levels,
+        snoozes: Sequence[Snooze] = (),
+    ) -> None:
         self._active = active
         self._draft = draft
         self._parameters = parameters
         self._levels = levels
+        self._snoozes = snoozes
         self._features = Features()
         self._moved: Counter[str] = Counter()
         self.verdict = Verdict(0, 0, False, False, {}, frozenset())
@@ -55,7 +64,8 @@ class Trial:
         )
 
     def _score(self, rules: RuleSet) -> Score:
-        return score(self._features, rules, self._parameters, self._levels, self._features.latest)
+        now = self._features.latest
+        return score(self._features, rules, self._parameters, self._levels, now, asleep(self._snoozes, now))
 
 
 def compare(verdicts: Mapping[int, Verdict], confirmed: Iterable[int], dismissed: Iterable[int]) -> dict[str, Any]:

@@ -117,8 +117,6 @@ def of_signal(signal: PlayerSignal, ref: str, recorded_ms: int) -> Iterator[Obse
     at = bounded(signal.occurred_at, recorded_ms)
     if signal.kind is SignalKind.DEPOSIT_FAILED:
         yield Observation(signal.user_id, at, What.DEPOSIT_FAILED, ref)
-    if signal.kind is SignalKind.LIMIT_RAISED:
-        yield Observation(signal.user_id, at, What.LIMIT_RAISED, ref)
     if signal.country is not None:
         yield Observation(signal.user_id, at, What.REGION, ref, subject=signal.country)
 

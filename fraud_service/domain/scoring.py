@@ -12,6 +12,7 @@ from typing import NamedTuple
 from fraud_service.domain.features import MINUTE_MS, Features
 from fraud_service.domain.readings import Parameters, Readings, read
 from fraud_service.domain.rules import Evaluator, Rule, RuleFailed, Severity, sentence
+from fraud_service.domain.snoozes import NOTHING
 
 HIGHEST = 100
 
@@ -66,13 +67,14 @@ class Failure(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """0 to 100 at a moment in milliseconds. What shadow rules say adds nothing."""
+    """0 to 100 at a moment in milliseconds. What shadow rules say, and those that are snoozed, adds nothing."""
 
     score: int
     level: Level
     at: int
     reasons: tuple[Reason, ...]
     shadow: tuple[Reason, ...] = ()
+    snoozed: tuple[Reason, ...] = ()
     failures: tuple[Failure, ...] = ()
 
 
@@ -96,8 +98,15 @@ def decayed(points: int, age_ms: int, half_life_ms: int) -> int:
     return left - left * rest // (2 * half_life_ms)
 
 
-def score(features: Features, rules: RuleSet, parameters: Parameters, levels: Levels, now: int) -> Score:
-    """A player's score at a moment."""
+def score(
+    features: Features,
+    rules: RuleSet,
+    parameters: Parameters,
+    levels: Levels,
+    now: int,
+    asleep: frozenset[str] = NOTHING,
+) -> Score:
+    """A player's score at a moment. `asleep`: the rules that are snoozed for it then."""
     readings = read(features, parameters, now)
     # What never happened was not seen within any window, and most of it never did.
     seen = {name for name, reading in readings.items() if reading.at}
@@ -113,8 +122,9 @@ def score(features: Features, rules: RuleSet, parameters: Parameters, levels: Le
     evaluator = Evaluator([*fresh[0], *fresh[1]], values)
     failures: list[Failure] = []
     active, shadow = (_reasons(asked, evaluator, readings, values, now, failures) for asked in fresh)
-    total = min(sum(reason.points_milli for reason in active) // 1000, HIGHEST)
-    return Score(total, levels.of(total), now, active, shadow, tuple(failures))
+    counted, snoozed = (tuple(r for r in active if (r.rule in asleep) is sleeps) for sleeps in (False, True))
+    total = min(sum(reason.points_milli for reason in counted) // 1000, HIGHEST)
+    return Score(total, levels.of(total), now, counted, shadow, snoozed, tuple(failures))
 
 
 def _reasons(

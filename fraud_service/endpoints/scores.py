@@ -7,6 +7,7 @@ from fastapi import APIRouter, Depends, Query
 
 from fraud_service.domain.observations import milliseconds
 from fraud_service.domain.scoring import Reason, RuleSet, score
+from fraud_service.domain.snoozes import asleep
 from fraud_service.repository.players import Players, moment, reasons_json
 from fraud_service.settings import Settings
 from shared.clock import Clock
@@ -27,12 +28,13 @@ def router(settings: Settings, players: Players, rules: RulesInForce, clock: Clo
 
     @endpoints.get("/users/{user_id}/fraud-score", summary="A player's score now, with its reasons")
     async def get_score(user_id: UserId) -> ScoreView:
-        features = await players.features(user_id)
+        features, slept = await players.features(user_id)
         if features is None:
             raise NotFound(f"nothing is known of player {user_id}")
-        now, rule_set = clock(), rules()
+        rule_set = rules()
         # A clock that is behind the wallet's does not make what happened vanish.
-        found = score(features, rule_set, parameters, levels, max(milliseconds(now), features.latest))
+        now = max(milliseconds(clock()), features.latest)
+        found = score(features, rule_set, parameters, levels, now, asleep(slept, now))
         return ScoreView(
             user_id=user_id,
             score=found.score,
@@ -42,6 +44,7 @@ def router(settings: Settings, players: Players, rules: RulesInForce, clock: Clo
             latest_event_at=moment(features.latest),
             reasons=_of(found.reasons),
             shadow=_of(found.shadow),
+            snoozed=_of(found.snoozed),
         )
 
     @endpoints.get("/users/{user_id}/fraud-score/history", summary="How a player's score changed, the newest first")

@@ -14,7 +14,7 @@ from fraud_service.domain.backtests import Trial, Verdict
 from fraud_service.domain.observations import Observation
 from fraud_service.domain.rules import RuleBody, compiled
 from fraud_service.domain.scoring import RuleSet
-from fraud_service.repository import jobs, period
+from fraud_service.repository import jobs, period, snoozes
 from fraud_service.repository.jobs import JobKind
 from fraud_service.settings import Settings
 from shared import database, logs
@@ -77,10 +77,12 @@ class Backtester:
         since, until = from_text(request["from"]), from_text(request["to"])
         seen = await self.observed(since, until)
         active, draft = _rules(request["active"]), _rules(request["draft"])
+        async with database.reading(self._engine) as connection:
+            slept = await snoozes.all_of(connection, since)
         total, done = sum(map(len, seen.values())), 0
         verdicts: dict[int, Verdict] = {}
         for user_id in sorted(seen):
-            trial = Trial(active, draft, self._parameters, self._levels)
+            trial = Trial(active, draft, self._parameters, self._levels, slept.get(user_id, ()))
             for observation in sorted(seen[user_id]):
                 if done % STEP == 0:
                     await self._tell(job_id, owner, done, total)
@@ -115,6 +117,7 @@ class Backtester:
                 keep(list(observations.of_ledger(rows)))
         async with database.reading(self._engine) as connection:
             keep(await period.rounds(connection, since, until, self._most + 1))
+            keep(await period.told(connection, since, until, self._most + 1))
             keep(await period.shared(connection, since, until, self._most + 1))
         return seen
 

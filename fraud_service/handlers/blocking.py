@@ -31,6 +31,8 @@ from shared.telemetry import Metrics
 log = logs.get(__name__)
 
 LOOK_EVERY_S = 0.2
+# While the database or the wallet is away.
+PAUSE_S = 1.0
 # How many lanes there are.
 Lanes = Callable[[], Awaitable[int]]
 # What is more comes with the next look. All are asked at the same time, so that none waits for another.
@@ -82,6 +84,7 @@ class BlockWorker:
                 await self.look()
             except TransientError as error:
                 log.warning("blocks_not_looked_at", code=error.code)
+                await asyncio.sleep(PAUSE_S)
 
     async def look(self) -> int:
         """Ask the wallet for what is due; returns how many blocks. Raises a TransientError."""

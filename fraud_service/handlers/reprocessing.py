@@ -8,7 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.handlers.rulebook import RuleBook
 from fraud_service.handlers.scorer import Scorer
-from fraud_service.repository import jobs, players
+from fraud_service.repository import jobs, players, snoozes
 from fraud_service.repository.jobs import JobKind
 from shared import database, logs
 from shared.errors import TransientError
@@ -54,7 +54,8 @@ class Reprocessor:
                 wanted = [user_id for user_id in wanted if user_id == only]
             if wanted:
                 known = await players.lock(connection, wanted)
-                scored = [self._scorer.rescored(user_id, known[user_id], rule_set) for user_id in wanted]
+                slept = await snoozes.of_players(connection, wanted)
+                scored = [self._scorer.rescored(u, known[u], slept.get(u, ()), rule_set) for u in wanted]
                 await self._scorer.save(connection, known, scored, rule_set)
             done = job.done + len(wanted)
             if only is not None or len(wanted) < limit:

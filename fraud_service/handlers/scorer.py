@@ -12,8 +12,9 @@ from fraud_service.domain.features import absorb
 from fraud_service.domain.flags import Raise
 from fraud_service.domain.observations import Observation
 from fraud_service.domain.scoring import Failure, Level, RuleSet, score
+from fraud_service.domain.snoozes import Snooze, asleep
 from fraud_service.handlers.rulebook import RuleBook
-from fraud_service.repository import flags, players, rules
+from fraud_service.repository import flags, players, rules, snoozes
 from fraud_service.repository.players import Known, Scored
 from fraud_service.settings import Settings
 from shared import outbox
@@ -49,8 +50,12 @@ class Scorer:
         if not seen:
             return
         known = await players.lock(connection, seen)
+        slept = await snoozes.of_players(connection, seen)
         rule_set = self._book.rules
-        scored = [self._scored(user_id, known[user_id], seen[user_id], rule_set) for user_id in sorted(seen)]
+        scored = [
+            self._scored(user_id, known[user_id], seen[user_id], slept.get(user_id, ()), rule_set)
+            for user_id in sorted(seen)
+        ]
         await self.save(connection, known, scored, rule_set)
 
     async def save(
@@ -62,7 +67,7 @@ class Scorer:
         await players.remember(connection, changed)
         await outbox.put(connection, *(_changed(s) for s in changed if known[s.user_id].level is not s.score.level))
         await self._flag(connection, [s for s in scored if s.score.level is Level.FRAUDULENT])
-        fired = Counter(r.version for s in scored for r in (*s.score.reasons, *s.score.shadow))
+        fired = Counter(r.version for s in scored for r in (*s.score.reasons, *s.score.shadow, *s.score.snoozed))
         versions = [rule.version for rule in (*rule_set.active, *rule_set.shadow)]
         await rules.count(connection, self._clock().date(), len(scored), {v: fired[v] for v in versions})
         self._metrics.fraud_scores.inc(len(scored))
@@ -74,14 +79,17 @@ class Scorer:
             await self._book.disable(failure, user_id)
             self._failures.pop(failure, None)
 
-    def rescored(self, user_id: int, known: Known, rule_set: RuleSet) -> Scored:
+    def rescored(self, user_id: int, known: Known, slept: Sequence[Snooze], rule_set: RuleSet) -> Scored:
         """A player under other rules, at the time of its latest event."""
-        return self._scored(user_id, known, (), rule_set)
+        return self._scored(user_id, known, (), slept, rule_set)
 
-    def _scored(self, user_id: int, known: Known, seen: Iterable[Observation], rule_set: RuleSet) -> Scored:
+    def _scored(
+        self, user_id: int, known: Known, seen: Iterable[Observation], slept: Sequence[Snooze], rule_set: RuleSet
+    ) -> Scored:
         features = known.features
         absorb(features, seen)
-        found = score(features, rule_set, self._parameters, self._levels, features.latest)
+        now = features.latest
+        found = score(features, rule_set, self._parameters, self._levels, now, asleep(slept, now))
         for failure in found.failures:
             self._failures.setdefault(failure, user_id)
         return Scored(user_id, features, found, rule_set.revision)

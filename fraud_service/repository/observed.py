@@ -1,25 +1,18 @@
 """What comes from topics without positions: rounds, signals, and what players share. Each is taken once."""
 
-from collections.abc import Iterable, Mapping, Sequence
-from datetime import timedelta
+from collections.abc import Mapping, Sequence
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy.dialects.postgresql import insert as upsert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from fraud_service.domain.observations import MOST_ACCOUNTS, Link, What
+from fraud_service.domain.observations import MOST_ACCOUNTS, Link, What, bounded
 from fraud_service.tables import games, links, signals
 from shared import database
 from shared.contracts.rounds import GameRound
+from shared.contracts.signals import PlayerSignal
 
-# Kafka repeats what it keeps, and keeps it for 7 days.
-SIGNALS_KEPT = timedelta(days=14)
-EXPIRED_PER_BATCH = 2000
-
-_EXPIRE = """DELETE FROM signals WHERE (source, event_id) IN (
-    SELECT source, event_id FROM signals WHERE received_at < clock_timestamp() - $1::interval
-    ORDER BY received_at LIMIT $2 FOR UPDATE SKIP LOCKED)"""
 _LOCK = "SELECT pg_advisory_xact_lock(key) FROM unnest($1::bigint[]) AS key"
 _USERS = """SELECT asked.what, asked.key, users.user_id, users.at
     FROM unnest($1::text[], $2::text[]) AS asked (what, key)
@@ -58,16 +51,18 @@ async def take_rounds(connection: AsyncConnection, rounds: Sequence[GameRound]) 
     return {(row.round_id, row.user_id) for row in await connection.execute(fresh)}
 
 
-async def take_signals(connection: AsyncConnection, names: Iterable[Named]) -> set[Named]:
-    """Mark events as taken; returns those that were not yet."""
-    rows = [name._asdict() for name in sorted(set(names))]
+async def take_signals(connection: AsyncConnection, found: Mapping[Named, tuple[PlayerSignal, int]]) -> set[Named]:
+    """Keep what events said, by their names, each with when its record was taken (ms); returns those that are new."""
+    rows = [_told(name, *found[name]) for name in sorted(found)]
     if not rows:
         return set()
     fresh = upsert(signals).values(rows).on_conflict_do_nothing().returning(signals.c.source, signals.c.event_id)
-    taken = {Named(row.source, row.event_id) for row in await connection.execute(fresh)}
-    raw = await database.driver(connection)
-    await raw.execute(_EXPIRE, SIGNALS_KEPT, EXPIRED_PER_BATCH)
-    return taken
+    return {Named(row.source, row.event_id) for row in await connection.execute(fresh)}
+
+
+def _told(name: Named, signal: PlayerSignal, recorded_ms: int) -> dict[str, Any]:
+    kept = signal.model_dump(exclude={"occurred_at"})
+    return {**name._asdict(), **kept, "kind": signal.kind.value, "at": bounded(signal.occurred_at, recorded_ms)}
 
 
 async def link(connection: AsyncConnection, uses: Sequence[Link]) -> Mapping[tuple[What, str], Sequence[Link]]:

@@ -2,17 +2,35 @@
 
 from collections.abc import Iterator, Sequence
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, select, text
 from sqlalchemy.dialects.postgresql import distinct_on
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fraud_service.domain import observations
 from fraud_service.domain.flags import RESOLVED
 from fraud_service.domain.observations import Link, Observation, What, milliseconds
-from fraud_service.tables import fraud_flags, games, links
+from fraud_service.repository.players import moment
+from fraud_service.tables import fraud_flags, games, signals
 from shared.contracts.fraud import FlagStatus
 from shared.contracts.rounds import GameRound
+from shared.contracts.signals import PlayerSignal
+
+# A link has its last use alone; the signals that are kept have those before it.
+_SHARED = text("""
+    WITH uses AS (
+        SELECT what, key, user_id, at FROM links WHERE at < :until
+        UNION ALL SELECT 'instrument', instrument_id, user_id, at FROM signals
+        WHERE instrument_id IS NOT NULL AND at < :until
+        UNION ALL SELECT 'device', device_id, user_id, at FROM signals WHERE device_id IS NOT NULL AND at < :until
+    ), used AS (
+        SELECT what, key, user_id, max(at) AS at FROM uses GROUP BY what, key, user_id
+    ), counted AS (
+        SELECT what, key, user_id, at, count(*) OVER (PARTITION BY what, key) AS accounts FROM used
+    )
+    SELECT * FROM counted WHERE at >= :since ORDER BY what, key, user_id LIMIT :limit
+""")
 
 
 async def rounds(connection: AsyncConnection, since: datetime, until: datetime, limit: int) -> Sequence[Observation]:
@@ -24,13 +42,24 @@ async def rounds(connection: AsyncConnection, since: datetime, until: datetime, 
     return [o for row in rows for o in observations.of_round(GameRound.model_validate(dict(row._mapping)), 0)]
 
 
+async def told(connection: AsyncConnection, since: datetime, until: datetime, limit: int) -> Sequence[Observation]:
+    """What the signals of a period say; at most `limit` signals."""
+    c = signals.c
+    query = select(signals).where(c.at >= milliseconds(since), c.at < milliseconds(until))
+    rows = await connection.execute(query.order_by(c.at, c.source, c.event_id).limit(limit))
+    # Its time is as it counted when it was taken.
+    found = ((row.event_id, PlayerSignal.model_validate(_said(row))) for row in rows)
+    return [o for ref, signal in found for o in observations.of_signal(signal, ref, 0)]
+
+
+def _said(row: Row[Any]) -> dict[str, Any]:
+    return dict(row._mapping) | {"occurred_at": moment(row.at)}
+
+
 async def shared(connection: AsyncConnection, since: datetime, until: datetime, limit: int) -> Sequence[Observation]:
-    """What instruments and devices, last used in a period, tie players to; at most `limit` uses."""
-    c = links.c
-    accounts = func.count().over(partition_by=(c.what, c.key)).label("accounts")
-    used = select(links, accounts).where(c.at < milliseconds(until)).subquery()
-    query = select(used).where(used.c.at >= milliseconds(since)).order_by(used.c.what, used.c.key, used.c.user_id)
-    rows = await connection.execute(query.limit(limit))
+    """What instruments and devices, used in a period, tie players to; at most `limit` uses, each player's last."""
+    asked = {"since": milliseconds(since), "until": milliseconds(until), "limit": limit}
+    rows = await connection.execute(_SHARED, asked)
     return [observations.shared(Link(What(r.what), r.key, r.user_id, r.at), r.accounts) for r in rows]
 
 

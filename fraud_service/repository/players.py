@@ -10,6 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fraud_service.domain.features import Features, decode, encode
 from fraud_service.domain.scoring import Level, Reason, Score
+from fraud_service.domain.snoozes import Snooze
+from fraud_service.repository import snoozes
 from fraud_service.tables import score_history
 from shared import database
 
@@ -140,12 +142,13 @@ class Players:
     def __init__(self, engine: AsyncEngine) -> None:
         self._engine = engine
 
-    async def features(self, user_id: int) -> Features | None:
-        """A player's features, or None for one that nothing has named."""
+    async def features(self, user_id: int) -> tuple[Features | None, Sequence[Snooze]]:
+        """A player's features, or None for one that nothing has named; and the snoozes of rules."""
         async with database.reading(self._engine) as connection:
             raw = await database.driver(connection)
             state = await raw.fetchval("SELECT state::text FROM features WHERE user_id = $1", user_id)
-            return None if state is None else decode(state)
+            slept = await snoozes.of_players(connection, [user_id])
+            return None if state is None else decode(state), slept.get(user_id, ())
 
     async def history(self, user_id: int, before: int | None, limit: int) -> Sequence[Any]:
         """At most so many lines of a player's scores, the newest first, below a number."""

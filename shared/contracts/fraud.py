@@ -55,7 +55,7 @@ class ReasonView(_Part):
 
 
 class ScoreView(_Part):
-    """A player's score at a moment. What shadow rules say adds nothing to it."""
+    """A player's score at a moment. What shadow rules say, and rules that are snoozed for it, adds nothing to it."""
 
     user_id: int
     score: int
@@ -65,6 +65,7 @@ class ScoreView(_Part):
     latest_event_at: Moment | None
     reasons: list[ReasonView]
     shadow: list[ReasonView] = []
+    snoozed: list[ReasonView] = []
 
 
 class ScoreLine(_Part):
@@ -179,6 +180,37 @@ class RuleMove(_Part):
     """Who moves a version of a rule."""
 
     by: Text
+
+
+class NewRuleSnooze(_Part):
+    """Let a rule add nothing to a player's score until a moment, and why."""
+
+    rule_id: Text
+    until: Moment
+    by: Text
+    note: Note
+
+
+class RuleSnoozeEnd(_Part):
+    """Who wakes a rule."""
+
+    by: Text
+
+
+class RuleSnoozeView(_Part):
+    """A rule that adds nothing to a player's score from a moment up to another: who said so, and why.
+
+    `ended_by` is who woke it before its time.
+    """
+
+    id: UUID
+    user_id: int
+    rule_id: str
+    since: Moment
+    until: Moment
+    made_by: str
+    note: str
+    ended_by: str | None
 
 
 class PlayingFlag(_Part):

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.app import create_app
@@ -16,16 +17,15 @@ from fraud_service.handlers.backtesting import Backtester
 from fraud_service.handlers.reprocessing import Reprocessor
 from fraud_service.handlers.rulebook import RuleBook
 from fraud_service.handlers.scorer import Scorer
-from fraud_service.repository import jobs
+from fraud_service.repository import jobs, snoozes
 from fraud_service.repository.jobs import JobKind
 from fraud_service.settings import Settings
 from shared import clock
 from shared import database as databases
 from shared.clock import to_text
-from shared.contracts.topics import PAYMENTS_EVENTS
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
-from tests.fraud_service.test_replay import PLAYERS, STATE, Instance, history, read
+from tests.fraud_service.test_replay import PLAYERS, SNOOZED, STATE, Instance, history, read
 from tests.support import Database, as_administrator, eventually, started
 
 pytestmark = pytest.mark.integration
@@ -34,11 +34,12 @@ SINCE, UNTIL = MOMENT - timedelta(days=1), MOMENT + timedelta(days=1)
 
 
 async def live(settings: Settings, engine: AsyncEngine, ledger: FakeLedger) -> Instance:
-    """An instance that has read everything; no signals, whose content is not kept."""
+    """An instance that has read everything."""
     topics = history(ledger, random.Random(1))
-    topics[PAYMENTS_EVENTS] = []
     instance = Instance(settings, engine, ledger)
     await instance.book.start()
+    async with databases.transaction(engine) as connection:
+        await connection.execute(text(SNOOZED.replace("fraud.", "")))
     await read(instance, topics, random.Random(2), kills=False)
     return instance
 
@@ -61,12 +62,15 @@ async def test_a_backtest_scores_as_the_live_service_does(
 ) -> None:
     rules = (await live(settings, engine, ledger)).book.rules
     seen = await Backtester(settings, engine, ledger).observed(SINCE, UNTIL)
+    async with databases.reading(engine) as connection:
+        slept = await snoozes.all_of(connection, SINCE)
+    assert slept
     rows = await as_administrator(database, STATE)
     assert len(rows) == PLAYERS
     assert any(row["score"] for row in rows)
     for row in rows:
         same = RuleSet(0, rules.active)
-        trial = Trial(same, same, settings.parameters(), settings.levels())
+        trial = Trial(same, same, settings.parameters(), settings.levels(), slept.get(row["user_id"], ()))
         for observation in sorted(seen[row["user_id"]]):
             trial.take(observation)
         verdict = trial.verdict

@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx2
@@ -17,6 +18,7 @@ from fraud_service.domain.blocks import BlockPolicy
 from fraud_service.settings import Settings
 from fraud_service.tables import games, outbox
 from shared import database as databases
+from shared import journal
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.commands import decode
 from shared.contracts.headers import cloud_event
@@ -226,8 +228,12 @@ async def test_a_wrong_rule_is_refused_with_the_place(client: httpx2.AsyncClient
 
 
 async def test_with_policy_block_a_flag_asks_the_wallet_for_a_block(
-    live_settings: Settings, publisher: Publisher, kafka: BrokerOptions
+    live_settings: Settings, publisher: Publisher, kafka: BrokerOptions, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # A wallet that has decided nothing yet.
+    wallet = httpx2.MockTransport(lambda request: httpx2.Response(200, json=[]))
+    client_of = partial(httpx2.AsyncClient, transport=wallet, base_url="http://wallet")
+    monkeypatch.setattr(journal, "internal_client", lambda url, token: client_of())
     blocking = live_settings.model_copy(update={"fraud_block_policy": BlockPolicy.BLOCK})
     commands = AIOKafkaConsumer(
         kafka.topic(WALLET_COMMANDS), bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
