@@ -19,6 +19,7 @@ from gateway.endpoints import (
     corrections,
     exclusions,
     fraud,
+    fraud_jobs,
     kyc,
     limit_changes,
     limits,
@@ -185,6 +186,7 @@ def assembled(
             exclusions.reads(door, rates, excluded),
             play.router(door, guarding),
             *fraud.routers(door, rates, suspicion, records),
+            *fraud_jobs.routers(door, rates, suspicion, records),
             standing.router(door, rates, Standing(reads, known, excluded, suspicion, clock.utc_now)),
             # Its webhooks' path would take that of KYC.
             *_payments(door, rates, paid, records, metrics),

@@ -3,11 +3,22 @@
 from collections.abc import Sequence
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, computed_field
 
 from gateway.domain.views import cursor_of
 from shared.contracts.fields import Moment, Text
-from shared.contracts.fraud import FlagView, ListedFlag, Note, ResolvedStatus, ScoreLine
+from shared.contracts.fraud import (
+    MAX_TRIED,
+    BacktestResult,
+    FlagView,
+    JobView,
+    ListedFlag,
+    Note,
+    ResolvedStatus,
+    RuleSnoozeView,
+    ScoreLine,
+)
+from shared.money import to_decimal
 
 
 class _Body(BaseModel):
@@ -47,6 +58,51 @@ class RuleRequest(_Body):
     reason: Note
 
 
+class RuleSnoozeRequest(_Body):
+    """Let a rule add nothing to a player's score until a moment, and why; it wakes by itself."""
+
+    rule_id: Text
+    until: Moment
+    note: Note
+
+
+class BacktestRequest(_Body):
+    """Rules to try on a period, from a moment up to another, beside the active ones.
+
+    `versions` are of rules that there are, `rules` as `GET /fraud/rules` shows one in `body`. Each takes the place of
+    the active one of its id.
+    """
+
+    rules: list[dict[str, JsonValue]] = Field(default=[], max_length=MAX_TRIED)
+    versions: list[int] = Field(default=[], max_length=MAX_TRIED)
+    since: Moment = Field(alias="from")
+    until: Moment = Field(alias="to")
+
+
+class RuleSnoozes(BaseModel):
+    """A player's snoozed rules, the newest first; of a long list, its newest part."""
+
+    snoozes: list[RuleSnoozeView]
+
+
+class BacktestOutcome(BacktestResult):
+    """As the fraud service has it, with what is at stake as decimal strings per currency."""
+
+    at_stake_minor: dict[str, int] = Field(exclude=True)
+
+    @computed_field  # type: ignore[prop-decorator]
+    @property
+    def at_stake(self) -> dict[str, str]:
+        """What those newly flagged moved in the period."""
+        return {currency: to_decimal(minor, currency) for currency, minor in self.at_stake_minor.items()}
+
+
+class BacktestView(JobView):
+    """A backtest: how far it has come, and in the end its result."""
+
+    result: BacktestOutcome | None
+
+
 class ScoreHistory(BaseModel):
     """How a player's score changed, the newest first. `next_cursor` is null on the last page."""
 
@@ -69,6 +125,16 @@ def history(found: Sequence[ScoreLine], limit: int) -> dict[str, Any]:
     """A page of at most `limit` scores, of one more where there is a next page."""
     next_cursor = cursor_of(found[limit - 1].number) if len(found) > limit else None
     return ScoreHistory(scores=list(found[:limit]), next_cursor=next_cursor).model_dump(mode="json")
+
+
+def backtest(found: JobView) -> BacktestView:
+    """A job as a BacktestView."""
+    return BacktestView.model_validate(found.model_dump())
+
+
+def progress(found: JobView) -> dict[str, Any]:
+    """How far a job has come: what an event of its stream has."""
+    return found.model_dump(mode="json", exclude={"result", "requested_by"})
 
 
 def flags(found: Sequence[ListedFlag], limit: int) -> dict[str, Any]:

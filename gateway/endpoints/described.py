@@ -7,7 +7,15 @@ from fastapi.openapi.utils import get_openapi
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
-from gateway.domain.fraud import AssignmentRequest, NoteRequest, ResolutionRequest, RuleRequest, SnoozeRequest
+from gateway.domain.fraud import (
+    AssignmentRequest,
+    BacktestRequest,
+    NoteRequest,
+    ResolutionRequest,
+    RuleRequest,
+    RuleSnoozeRequest,
+    SnoozeRequest,
+)
 from gateway.domain.payments import PaymentRequest
 from gateway.domain.requests import (
     BatchRequest,
@@ -70,6 +78,8 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     SettlementRequest,
     RetryRequest,
     ExceptionResolutionRequest,
+    RuleSnoozeRequest,
+    BacktestRequest,
     Problem,
 )
 _MEANINGS = {

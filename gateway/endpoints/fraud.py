@@ -15,6 +15,8 @@ from gateway.domain.fraud import (
     NoteRequest,
     ResolutionRequest,
     RuleRequest,
+    RuleSnoozeRequest,
+    RuleSnoozes,
     ScoreHistory,
     SnoozeRequest,
 )
@@ -30,7 +32,7 @@ from gateway.repository.fraud import Fraud, SoughtFlags
 from gateway.repository.passing import Passed, body_of
 from gateway.repository.records import Records
 from shared.contracts.fields import MAX_INT64
-from shared.contracts.fraud import FlagStatus, FlagView, RuleState, RulesView, RuleView, ScoreView
+from shared.contracts.fraud import FlagStatus, FlagView, RuleSnoozeView, RuleState, RulesView, RuleView, ScoreView
 from shared.service import request_id_of
 
 M = TypeVar("M", bound=BaseModel)
@@ -57,7 +59,26 @@ class Working:
         after: dict[str, JsonValue] = {"flag_id": str(flag_id), **asked}
         await self._records.add(entry(action, caller, request_id_of(request), user_id=flag.user_id, after=after))
         found = await self._fraud.ask(FlagView, f"/fraud/flags/{flag_id}/{what}", {**asked, "by": caller.subject})
-        return _answer(found)
+        return answer(found)
+
+    async def snooze(self, request: Request, caller: Caller, user_id: int) -> Response:
+        """Let a rule add nothing to a player's score for a while."""
+        caller.require(Scope.WORK_ON_FLAGS)
+        asked = body_of(read_body(RuleSnoozeRequest, await headers.json_body(request)))
+        await self._records.add(
+            entry("FRAUD_RULE_SNOOZE", caller, request_id_of(request), user_id=user_id, after=asked)
+        )
+        path = f"/users/{user_id}/fraud-snoozes"
+        found = await self._fraud.ask(RuleSnoozeView, path, {**asked, "by": caller.subject})
+        return answer(found, HTTPStatus.CREATED)
+
+    async def wake(self, request: Request, caller: Caller, user_id: int, snooze_id: UUID) -> Response:
+        """Wake a rule before its time."""
+        caller.require(Scope.WORK_ON_FLAGS)
+        after: dict[str, JsonValue] = {"snooze_id": str(snooze_id)}
+        await self._records.add(entry("FRAUD_RULE_WAKE", caller, request_id_of(request), user_id=user_id, after=after))
+        path = f"/users/{user_id}/fraud-snoozes/{snooze_id}/ending"
+        return answer(await self._fraud.ask(RuleSnoozeView, path, {"by": caller.subject}))
 
     async def draft(self, request: Request, caller: Caller) -> Response:
         """Draft a rule."""
@@ -65,17 +86,18 @@ class Working:
         asked = body_of(read_body(RuleRequest, await headers.json_body(request)))
         await self._records.add(entry("FRAUD_RULE_DRAFT", caller, request_id_of(request), after=asked))
         found = await self._fraud.ask(RuleView, "/fraud/rules", {**asked, "author": caller.subject})
-        return _answer(found, HTTPStatus.CREATED)
+        return answer(found, HTTPStatus.CREATED)
 
     async def move(self, request: Request, caller: Caller, version: int, what: str, action: str) -> Response:
         """Move a version of a rule to another state."""
         caller.require(Scope.WRITE_FRAUD_RULES)
         await self._records.add(entry(action, caller, request_id_of(request), after={"version": version}))
         found = await self._fraud.ask(RuleView, f"/fraud/rules/{version}/{what}", {"by": caller.subject})
-        return _answer(found)
+        return answer(found)
 
 
-def _answer(found: BaseModel | Passed, status: HTTPStatus = HTTPStatus.OK) -> Response:
+def answer(found: BaseModel | Passed, status: HTTPStatus = HTTPStatus.OK) -> Response:
+    """What the fraud service has said, its refusals as they are."""
     if isinstance(found, Passed):
         return Response(found.body, found.status, media_type=found.media_type)
     return Json(found.model_dump(mode="json"), status)
@@ -84,7 +106,13 @@ def _answer(found: BaseModel | Passed, status: HTTPStatus = HTTPStatus.OK) -> Re
 def routers(door: Door, rates: Rates, fraud: Fraud, records: Records) -> tuple[APIRouter, ...]:
     """All endpoints of this module."""
     working = Working(fraud, records)
-    return scores(door, rates, fraud), flags(door, fraud), cases(door, working), rules(door, fraud, working)
+    return (
+        scores(door, rates, fraud),
+        flags(door, fraud),
+        cases(door, working),
+        rules(door, fraud, working),
+        snoozes(door, rates, fraud, working),
+    )
 
 
 def scores(door: Door, rates: Rates, fraud: Fraud) -> APIRouter:
@@ -100,7 +128,7 @@ def scores(door: Door, rates: Rates, fraud: Fraud) -> APIRouter:
     async def get_score(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
         caller.require(Scope.READ_FRAUD)
         await rates.player(request, user_id)
-        return _answer(await fraud.score(user_id))
+        return answer(await fraud.score(user_id))
 
     @api.get(
         "/history",
@@ -157,7 +185,7 @@ def flags(door: Door, fraud: Fraud) -> APIRouter:
     )
     async def get_flag(flag_id: UUID, caller: caller_of_request) -> Response:
         caller.require(Scope.READ_FRAUD)
-        return _answer(await fraud.flag(flag_id))
+        return answer(await fraud.flag(flag_id))
 
     return api
 
@@ -222,7 +250,7 @@ def rules(door: Door, fraud: Fraud, working: Working) -> APIRouter:
         rule_id: Annotated[str | None, Query(max_length=63)] = None,
     ) -> Response:
         caller.require(Scope.READ_FRAUD)
-        return _answer(await fraud.rules(state, rule_id))
+        return answer(await fraud.rules(state, rule_id))
 
     @api.post(
         "",
@@ -245,5 +273,41 @@ def rules(door: Door, fraud: Fraud, working: Working) -> APIRouter:
     @api.post("/{version}/retirement", summary="Take a version out of force for good", responses=_RULE)
     async def post_retirement(request: Request, version: Version, caller: caller_of_request) -> Response:
         return await working.move(request, caller, version, "retirement", "FRAUD_RULE_RETIRE")
+
+    return api
+
+
+def snoozes(door: Door, rates: Rates, fraud: Fraud, working: Working) -> APIRouter:
+    """Rules that add nothing to one player's score for a while. Each change is on record."""
+    api = APIRouter(prefix=f"{API}/users/{{user_id}}/fraud-snoozes", tags=["fraud"])
+    caller_of_request = Annotated[Caller, Depends(door.caller)]
+
+    @api.get(
+        "",
+        summary="A player's snoozed rules, the newest first: who, why, until when",
+        responses={200: {"model": RuleSnoozes}, **described.problem_answers()},
+    )
+    async def get_snoozes(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
+        caller.require(Scope.READ_FRAUD)
+        await rates.player(request, user_id)
+        return answer(RuleSnoozes(snoozes=list(await fraud.snoozes(user_id))))
+
+    @api.post(
+        "",
+        status_code=HTTPStatus.CREATED,
+        summary="Snooze a rule for a player: it is observed, and adds nothing until it wakes by itself",
+        responses={201: {"model": RuleSnoozeView}, **described.problem_answers(413)},
+        openapi_extra=described.body_of(RuleSnoozeRequest),
+    )
+    async def post_snooze(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
+        return await working.snooze(request, caller, user_id)
+
+    @api.delete(
+        "/{snooze_id}",
+        summary="Wake a rule before its time",
+        responses={200: {"model": RuleSnoozeView}, **described.problem_answers(404)},
+    )
+    async def delete_snooze(request: Request, user_id: UserId, snooze_id: UUID, caller: caller_of_request) -> Response:
+        return await working.wake(request, caller, user_id, snooze_id)
 
     return api

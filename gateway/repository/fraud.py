@@ -10,7 +10,18 @@ from pydantic import BaseModel, JsonValue, TypeAdapter
 
 from gateway.repository import decoded, get
 from gateway.repository.passing import Passed, passed, read
-from shared.contracts.fraud import FlagStatus, FlagView, ListedFlag, RuleState, RulesView, ScoreLine, ScoreView
+from shared.contracts.fraud import (
+    FlagStatus,
+    FlagView,
+    JobView,
+    ListedFlag,
+    MonitoringView,
+    RuleSnoozeView,
+    RuleState,
+    RulesView,
+    ScoreLine,
+    ScoreView,
+)
 from shared.errors import FieldError, InvalidInput
 
 M = TypeVar("M", bound=BaseModel)
@@ -20,6 +31,9 @@ _HISTORY = TypeAdapter(list[ScoreLine])
 _FLAG = TypeAdapter(FlagView)
 _FLAGS = TypeAdapter(list[ListedFlag])
 _RULES = TypeAdapter(RulesView)
+_SNOOZES = TypeAdapter(list[RuleSnoozeView])
+_JOB = TypeAdapter(JobView)
+_MONITORING = TypeAdapter(MonitoringView)
 
 
 class SoughtFlags(NamedTuple):
@@ -57,6 +71,19 @@ class Fraud:
     async def flag(self, flag_id: UUID) -> FlagView:
         """A flag. Raises NotFound."""
         return decoded(_FLAG, await get(self._fraud, f"/fraud/flags/{flag_id}"))
+
+    async def snoozes(self, user_id: int) -> Sequence[RuleSnoozeView]:
+        """A player's snoozed rules, the newest first."""
+        return decoded(_SNOOZES, await get(self._fraud, f"/users/{user_id}/fraud-snoozes"))
+
+    async def job(self, kind: str, job_id: UUID) -> JobView:
+        """A job of `backtests` or `reprocessing`. Raises NotFound."""
+        return decoded(_JOB, await get(self._fraud, f"/fraud/{kind}/{job_id}"))
+
+    async def monitoring(self, days: int, noisy_above_permille: int) -> MonitoringView:
+        """How well fraud detection does, over so many days."""
+        query = {"days": days, "noisy_above_permille": noisy_above_permille}
+        return decoded(_MONITORING, await get(self._fraud, "/fraud/monitoring", query))
 
     async def rules(self, states: Sequence[RuleState] | None, rule_id: str | None) -> RulesView:
         """Versions of rules by rule, the newest first, and what their conditions can name."""

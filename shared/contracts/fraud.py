@@ -8,6 +8,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from shared.contracts.fields import Moment, Text
 
+# Rules, and versions of rules, that one backtest tries.
+MAX_TRIED = 50
 Note = Annotated[str, StringConstraints(min_length=1, max_length=1000, pattern=r"^[^\p{Cc}]+$")]
 
 
@@ -284,11 +286,32 @@ class NewBacktest(_Part):
     A rule takes the place of the active one of its id. The period goes from a moment up to, not including, another.
     """
 
-    rules: list[dict[str, Any]] = Field(default=[], max_length=50)
-    versions: list[int] = Field(default=[], max_length=50)
+    rules: list[dict[str, Any]] = Field(default=[], max_length=MAX_TRIED)
+    versions: list[int] = Field(default=[], max_length=MAX_TRIED)
     since: Moment = Field(alias="from")
     until: Moment = Field(alias="to")
     by: Text
+
+
+class BacktestSide(_Part):
+    """What one set of rules flagged in the period. Shares are in millionths, null where nothing was resolved."""
+
+    flagged: list[int]
+    precision_ppm: int | None
+    recall_ppm: int | None
+
+
+class BacktestResult(_Part):
+    """The active rules and the draft side by side. `at_stake_minor`: what those newly flagged moved, per currency."""
+
+    players: int
+    active: BacktestSide
+    draft: BacktestSide
+    newly: list[int]
+    no_longer: list[int]
+    overlap: list[int]
+    at_stake_minor: dict[str, int]
+    failed_rules: list[str]
 
 
 class JobView(_Part):
@@ -303,4 +326,4 @@ class JobView(_Part):
     done: int
     total: int
     error: str | None
-    result: dict[str, Any] | None
+    result: BacktestResult | None

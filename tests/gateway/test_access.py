@@ -77,6 +77,17 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/fraud/rules/{version}/activation"): (None, BLOCKERS),
     ("POST", "/api/v1/fraud/rules/{version}/shadow"): (None, BLOCKERS),
     ("POST", "/api/v1/fraud/rules/{version}/retirement"): (None, BLOCKERS),
+    ("GET", "/api/v1/users/{user_id}/fraud-snoozes"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("POST", "/api/v1/users/{user_id}/fraud-snoozes"): ({}, BLOCKERS),
+    ("DELETE", "/api/v1/users/{user_id}/fraud-snoozes/{snooze_id}"): (None, BLOCKERS),
+    ("POST", "/api/v1/users/{user_id}/fraud-reprocessing"): (None, BLOCKERS),
+    ("POST", "/api/v1/fraud/reprocessing"): (None, BLOCKERS),
+    ("GET", "/api/v1/fraud/reprocessing/{job_id}"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("GET", "/api/v1/fraud/reprocessing/{job_id}/progress"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("POST", "/api/v1/fraud/backtests"): ({}, BLOCKERS),
+    ("GET", "/api/v1/fraud/backtests/{job_id}"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("GET", "/api/v1/fraud/backtests/{job_id}/progress"): (None, BLOCKERS | {Role.SUPPORT}),
+    ("GET", "/api/v1/fraud/monitoring"): (None, BLOCKERS | {Role.SUPPORT}),
     ("GET", "/api/v1/users/{user_id}/kyc"): (None, STAFF),
     ("POST", "/api/v1/users/{user_id}/kyc"): ({}, OFFICERS),
     ("POST", "/api/v1/users/{user_id}/kyc/decision"): ({}, OFFICERS),
@@ -138,6 +149,8 @@ def concrete(path: str) -> str:
         .replace("{audit_id}", some_id)
         .replace("{exclusion_id}", some_id)
         .replace("{flag_id}", some_id)
+        .replace("{snooze_id}", some_id)
+        .replace("{job_id}", some_id)
         .replace("{version}", "1")
         .replace("{payment_id}", some_id)
         .replace("{batch_id}", some_id)
