@@ -191,6 +191,13 @@ class Caller:
         if scope_to_post(kind) not in self.scopes:
             self.require_about(Scope.READ_TRANSACTIONS, user_id)
 
+    def is_told_why(self, kind: Kind | str) -> bool:
+        """Whether this caller reads what staff states of a block for fraud, and the flag behind it.
+
+        Staff alone does: to tell a player could be tipping off (in the UK, Proceeds of Crime Act 2002, section 333A).
+        """
+        return kind not in BLOCK_KINDS or not self.scopes.isdisjoint({scope_to_post(kind), Scope.READ_TRANSACTIONS})
+
 
 def scope_to_post(kind: Kind | str) -> Scope:
     """The scope that posting a transaction of this kind needs."""

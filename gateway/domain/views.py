@@ -156,8 +156,8 @@ class Problem(BaseModel):
     block_change: BlockChange | None = Field(default=None, description="Of a refused change of a block.")
 
 
-def transaction(event: LedgerEvent, marked: Dispute | None = None) -> dict[str, Any]:
-    """A journal row as a TransactionView, with its dispute where it is read back."""
+def transaction(event: LedgerEvent, marked: Dispute | None = None, *, why: bool = True) -> dict[str, Any]:
+    """A journal row as a TransactionView, with its dispute where it is read back. `why`: with what staff states."""
     disputed = marked is not None and marked.state is DisputeStatus.OPEN
     return {
         "id": str(event.command_id),
@@ -167,10 +167,10 @@ def transaction(event: LedgerEvent, marked: Dispute | None = None) -> dict[str, 
         "currency": event.currency,
         "status": DISPUTED if disputed else event.status.value,
         "reason": event.reason,
-        "reference_id": event.reference_id,
+        "reference_id": event.reference_id if why else None,
         "round_id": event.round_id,
         "provider": event.provider,
-        "stated_reason": event.stated_reason,
+        "stated_reason": event.stated_reason if why else None,
         "held": event.kind == Kind.GAME_PAYOUT and event.credit == Account.RESERVED,
         "dispute": None if marked is None else dispute(marked),
         "lane": event.lane,
@@ -193,10 +193,10 @@ def dispute(found: Dispute) -> dict[str, Any]:
     return found.model_dump(mode="json") | {"since": clock.to_text(found.since)}
 
 
-def decision(event: LedgerEvent, marked: Dispute | None = None) -> dict[str, Any]:
-    """A journal row as a DecisionView, with its dispute where it is read back."""
+def decision(event: LedgerEvent, marked: Dispute | None = None, *, why: bool = True) -> dict[str, Any]:
+    """A journal row as a DecisionView, with its dispute where it is read back. `why`: with what staff states."""
     balance = Balance(event.currency, event.cash_minor, event.reserved_minor)
-    return {"transaction": transaction(event, marked), "wallet": wallet(event.user_id, [balance])}
+    return {"transaction": transaction(event, marked, why=why), "wallet": wallet(event.user_id, [balance])}
 
 
 def pending(command: Command) -> dict[str, Any]:

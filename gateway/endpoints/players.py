@@ -78,7 +78,8 @@ def router(door: Door, rates: Rates, reads: Reads) -> APIRouter:
         rows = await reads.history(user_id, limit=limit + 1, before=before)
         page = rows[:limit]
         next_cursor = views.cursor_of(page[-1].position) if len(rows) > limit else None
-        body = {"transactions": [views.transaction(row, row.dispute) for row in page], "next_cursor": next_cursor}
+        listed = [views.transaction(row, row.dispute, why=caller.is_told_why(row.kind)) for row in page]
+        body = {"transactions": listed, "next_cursor": next_cursor}
         return Json(body, headers=next_page(request, limit, next_cursor))
 
     @api.get(

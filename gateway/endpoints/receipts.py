@@ -13,7 +13,7 @@ from gateway.endpoints.door import Door
 from gateway.repository import Reads
 from shared.contracts.checkpoints import Receipt
 from shared.contracts.commands import Command
-from shared.errors import NotFound, NotSealedYet
+from shared.errors import Forbidden, NotFound, NotSealedYet
 
 # What is not decided yet is sealed seconds after it is.
 RETRY_AFTER_S = 10
@@ -34,6 +34,8 @@ def router(door: Door, link: WalletLink, reads: Reads) -> APIRouter:
         if found is None:
             raise NotFound(f"there is no transaction {transaction_id}")
         caller.require_seeing(found.kind, found.user_id)
+        if not caller.is_told_why(found.kind):
+            raise Forbidden("what is sealed in this receipt is for staff alone")
         if isinstance(found, Command):
             raise NotSealedYet(RETRY_AFTER_S)
         return Json((await reads.receipt(transaction_id)).model_dump(mode="json"))

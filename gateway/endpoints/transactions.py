@@ -153,7 +153,7 @@ def router(settings: Settings, door: Door, postings: Postings, link: WalletLink,
         event = await reads.transaction(transaction_id)
         if event is not None:
             caller.require_seeing(event.kind, event.user_id)
-            return Json(views.decision(event, event.dispute))
+            return Json(views.decision(event, event.dispute, why=caller.is_told_why(event.kind)))
         command = link.pending(transaction_id)
         if command is None:
             raise NotFound(f"there is no transaction {transaction_id}")

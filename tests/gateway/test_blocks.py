@@ -77,3 +77,31 @@ async def test_a_wrong_field_is_named(
     response = await client.request(method, BLOCK, json=body, headers=bearer(Role.RISK))
     assert (response.status_code, [each["field"] for each in response.json()["errors"]]) == (422, [field])
     assert wallet.asked == []
+
+
+async def test_a_player_reads_that_it_is_blocked_and_never_what_staff_states_of_it(client: httpx2.AsyncClient) -> None:
+    made = await client.post(BLOCK, json=WHY, headers=bearer(Role.RISK))
+    await client.request("DELETE", BLOCK, json=WHY, headers=bearer(Role.RISK))
+    block_id = made.json()["block_change"]["transaction_id"]
+    one, listed = f"/api/v1/transactions/{block_id}", f"/api/v1/users/{PLAYER}/transactions"
+
+    for path in (one, listed):
+        own = await client.get(path, headers=bearer(Role.PLAYER))
+        assert (own.status_code, WHY["reason"] in own.text) == (200, False)
+        for role in (Role.SUPPORT, Role.RISK, Role.COMPLIANCE, Role.FINANCE, Role.ADMIN):
+            assert WHY["reason"] in (await client.get(path, headers=bearer(role))).text
+    rows = (await client.get(listed, headers=bearer(Role.PLAYER))).json()["transactions"]
+    assert {row["type"] for row in rows} == {"FRAUD_BLOCK", "FRAUD_UNBLOCK"}
+    assert {(row["stated_reason"], row["reference_id"]) for row in rows} == {(None, None)}
+    # A receipt is the whole row, as it was sealed.
+    receipt = await client.get(f"{one}/receipt", headers=bearer(Role.PLAYER))
+    assert (receipt.status_code, WHY["reason"] in receipt.text) == (403, False)
+
+
+async def test_what_is_stated_of_other_transactions_is_told_to_their_player(client: httpx2.AsyncClient) -> None:
+    credit = {"user_id": PLAYER, "type": "ADJUSTMENT_CREDIT", "amount": "1.00", "currency": "USD", "reason": "goodwill"}
+    await client.post("/api/v1/transactions", json=credit, headers=bearer(Role.FINANCE) | {"Idempotency-Key": "1"})
+    (row,) = (await client.get(f"/api/v1/users/{PLAYER}/transactions", headers=bearer(Role.PLAYER))).json()[
+        "transactions"
+    ]
+    assert row["stated_reason"] == "goodwill"
