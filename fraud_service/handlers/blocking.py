@@ -9,7 +9,6 @@ from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 from uuid import UUID
 
-from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from fraud_service.domain import blocks as domain
@@ -21,6 +20,7 @@ from shared import database, logs, outbox
 from shared.asking import Asker
 from shared.clock import Clock
 from shared.contracts.events import LanePosition, LedgerEvent
+from shared.contracts.fraud_events import BLOCK_LIFTED, BLOCK_REFUSED, BLOCK_STARTED, BlockChanged
 from shared.contracts.kinds import BLOCK_KINDS
 from shared.errors import TransientError
 from shared.journal import Journal
@@ -38,12 +38,11 @@ Lanes = Callable[[], Awaitable[int]]
 # What is more comes with the next look. All are asked at the same time, so that none waits for another.
 MAX_ASKED = 20
 WALLET_WITHIN_S = 1.5
-STARTED, LIFTED, REFUSED = "fraud.block.started.v1", "fraud.block.lifted.v1", "fraud.block.refused.v1"
 _TOLD = {
-    BlockState.IN_FORCE: STARTED,
-    BlockState.COVERED: STARTED,
-    BlockState.LIFTED: LIFTED,
-    BlockState.REFUSED: REFUSED,
+    BlockState.IN_FORCE: BLOCK_STARTED,
+    BlockState.COVERED: BLOCK_STARTED,
+    BlockState.LIFTED: BLOCK_LIFTED,
+    BlockState.REFUSED: BLOCK_REFUSED,
 }
 
 
@@ -151,9 +150,8 @@ async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent], cloc
 async def _save(connection: AsyncConnection, block: FlagBlock, now: datetime) -> None:
     await blocks.save(connection, block, now)
     if block.state in _TOLD:
-        named: dict[str, JsonValue] = {"flag_id": str(block.flag_id), "user_id": block.user_id}
-        body = named | {"state": block.state.value, "reason": block.reason}
-        await outbox.put(connection, OutboxEvent(block.user_id, _TOLD[block.state], body))
+        told = BlockChanged(flag_id=block.flag_id, user_id=block.user_id, state=block.state.value, reason=block.reason)
+        await outbox.put(connection, OutboxEvent(block.user_id, _TOLD[block.state], told.body()))
 
 
 def _requested(flag_id: UUID, scored: Scored, now: datetime) -> FlagBlock:

@@ -12,6 +12,7 @@ from fraud_service.domain.scoring import Failure, RuleSet
 from fraud_service.repository import rules
 from shared import database, logs, outbox
 from shared.contracts.fraud import RuleState
+from shared.contracts.fraud_events import RULE_DISABLED, RuleDisabled
 from shared.errors import InvalidInput, TransientError
 from shared.outbox import OutboxEvent
 from shared.telemetry import Metrics
@@ -89,8 +90,8 @@ class RuleBook:
         async with database.transaction(self._engine) as connection:
             disabled = await rules.disable(connection, failure.version, BY, failure.error)
             if disabled and user_id is not None:
-                body = {"user_id": user_id, **failure._asdict()}
-                await outbox.put(connection, OutboxEvent(user_id, "fraud.rule.disabled.v1", body))
+                told = RuleDisabled(user_id=user_id, **failure._asdict())
+                await outbox.put(connection, OutboxEvent(user_id, RULE_DISABLED, told.body()))
         if disabled:
             self._metrics.rules_disabled.labels(failure.rule).inc()
             log.error("rule_disabled", rule=failure.rule, version=failure.version, error=failure.error)

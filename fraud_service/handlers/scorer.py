@@ -4,7 +4,6 @@ from collections import Counter, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from uuid import UUID
 
-from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fraud_service.domain import flags as flagging
@@ -19,13 +18,11 @@ from fraud_service.repository.players import Known, Scored
 from fraud_service.settings import Settings
 from shared import outbox
 from shared.clock import Clock
+from shared.contracts.fraud_events import ALERT_RAISED, SCORE_CHANGED, AlertRaised, AlertReason, ScoreChanged
 from shared.outbox import OutboxEvent
 from shared.telemetry import Metrics
 
 Raised = Callable[[AsyncConnection, Sequence[tuple[UUID, Scored]]], Awaitable[None]]
-
-ALERT = "fraud.alert.raised.v1"
-SCORE_CHANGED = "fraud.score.changed.v1"
 
 
 class Scorer:
@@ -110,26 +107,22 @@ class Scorer:
 
 
 def _alert(flag_id: UUID, scored: Scored) -> OutboxEvent:
-    reasons: list[JsonValue] = [
-        {"rule": r.rule, "version": r.version, "text": r.text, "points_milli": r.points_milli}
-        for r in scored.score.reasons
-    ]
-    body: dict[str, JsonValue] = {
-        "flag_id": str(flag_id),
-        "user_id": scored.user_id,
-        "score": scored.score.score,
-        "level": scored.score.level.value,
-        "at": players.moment(scored.score.at).isoformat(),
-        "reasons": reasons,
-    }
-    return OutboxEvent(scored.user_id, ALERT, body)
+    found = scored.score
+    told = AlertRaised(
+        flag_id=flag_id,
+        user_id=scored.user_id,
+        score=found.score,
+        level=found.level.value,
+        at=players.moment(found.at),
+        reasons=[
+            AlertReason(rule=r.rule, version=r.version, text=r.text, points_milli=r.points_milli) for r in found.reasons
+        ],
+    )
+    return OutboxEvent(scored.user_id, ALERT_RAISED, told.body())
 
 
 def _changed(scored: Scored) -> OutboxEvent:
-    body: dict[str, JsonValue] = {
-        "user_id": scored.user_id,
-        "score": scored.score.score,
-        "level": scored.score.level.value,
-        "at": players.moment(scored.score.at).isoformat(),
-    }
-    return OutboxEvent(scored.user_id, SCORE_CHANGED, body)
+    found = scored.score
+    at = players.moment(found.at)
+    told = ScoreChanged(user_id=scored.user_id, score=found.score, level=found.level.value, at=at)
+    return OutboxEvent(scored.user_id, SCORE_CHANGED, told.body())

@@ -5,7 +5,8 @@ python -m shared.contracts.asyncapi > docs/asyncapi.json
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from inspect import cleandoc
 from typing import Any
 
 from pydantic import BaseModel
@@ -14,7 +15,9 @@ from pydantic.json_schema import models_json_schema
 from shared.contracts import headers, topics
 from shared.contracts.checkpoints import Checkpoint
 from shared.contracts.commands import Command
+from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.events import LaneHead, LedgerEvent
+from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
 from shared.contracts.replies import Reply
 from shared.contracts.rounds import GameRound
 from shared.contracts.topics import Topic
@@ -23,20 +26,36 @@ Json = dict[str, Any]
 
 CONTRACTS_VERSION = "1.0.0"
 
+# What services say of players beside the ledger: of each topic, its payloads with their CloudEvents types.
+_SAID: Mapping[str, Mapping[str, type[BaseModel]]] = {
+    topics.COMPLIANCE_EVENTS: COMPLIANCE_EVENT_TYPES,
+    topics.FRAUD_EVENTS: FRAUD_EVENT_TYPES,
+}
+_TYPES: Mapping[str, Mapping[type[BaseModel], Sequence[str]]] = {
+    topic: {payload: [name for name, of in types.items() if of is payload] for payload in dict.fromkeys(types.values())}
+    for topic, types in _SAID.items()
+}
+
 # Of each message: its payload, the headers that it has beside those of every message, and what it is.
 _MESSAGES: Mapping[str, tuple[type[BaseModel], str, str]] = {
+    **{
+        payload.__name__: (payload, f"{payload.__name__}Headers", cleandoc(payload.__doc__ or ""))
+        for payloads in _TYPES.values()
+        for payload in payloads
+    },
     "Command": (Command, "CommandHeaders", "Asks the wallet for one decision."),
     "Reply": (Reply, "ReplyHeaders", "The decision, for whoever asked by a reply-to header."),
     "LedgerEvent": (LedgerEvent, "EventHeaders", "One journal row, posted or refused."),
     "Checkpoint": (Checkpoint, "CheckpointHeaders", "A signed Merkle root over a lane's new rows."),
     "GameRound": (GameRound, "RoundHeaders", "How a round of a game ended for one player."),
 }
-_ON_TOPIC: Mapping[str, str] = {
-    topics.WALLET_COMMANDS: "Command",
-    topics.WALLET_REPLIES: "Reply",
-    topics.LEDGER_EVENTS: "LedgerEvent",
-    topics.LEDGER_CHECKPOINTS: "Checkpoint",
-    topics.GAME_ROUNDS: "GameRound",
+_ON_TOPIC: Mapping[str, Sequence[str]] = {
+    topics.WALLET_COMMANDS: ["Command"],
+    topics.WALLET_REPLIES: ["Reply"],
+    topics.LEDGER_EVENTS: ["LedgerEvent"],
+    topics.LEDGER_CHECKPOINTS: ["Checkpoint"],
+    topics.GAME_ROUNDS: ["GameRound"],
+    **{topic: [payload.__name__ for payload in _TYPES[topic]] for topic in _TYPES},
 }
 
 _TEXT: Json = {"type": "string"}
@@ -93,13 +112,13 @@ def text() -> str:
 
 def _channel(topic: Topic) -> Json:
     parked = topic.name.endswith(topics.PARKED_SUFFIX)
-    message = "Parked" if parked else _ON_TOPIC.get(topic.name)
+    messages = ["Parked"] if parked else _ON_TOPIC.get(topic.name, [])
     placing = _PARTITIONERS["lane"] if topic.partitions == 1 else _PARTITIONERS[topic.key]
     count = topic.partitions or "as many as there are lanes"
     return {
         "address": topic.name,
         "description": f"Written by: {topic.written_by}. Read by: {topic.read_by}. Partitions: {count}. {placing}",
-        "messages": {message: {"$ref": f"#/components/messages/{message}"}} if message else {},
+        "messages": {message: {"$ref": f"#/components/messages/{message}"} for message in messages},
         "bindings": {
             "kafka": {
                 "topic": topic.name,
@@ -122,12 +141,14 @@ def _operations() -> Json:
         "decide": decide,
         "publishDecision": operation("send", topics.LEDGER_EVENTS, "The wallet says every decision, in lane order."),
         "publishCheckpoint": operation("send", topics.LEDGER_CHECKPOINTS, "The wallet says every checkpoint."),
+        "publishCompliance": operation("send", topics.COMPLIANCE_EVENTS, "How players are known and protected."),
+        "publishFraud": operation("send", topics.FRAUD_EVENTS, "What is suspicious, and what was done about it."),
     }
 
 
 def _message(name: str) -> Json:
     payload, header_schema, summary = _MESSAGES[name]
-    (key,) = {topic.key for topic in topics.TOPICS if _ON_TOPIC.get(topic.name) == name}
+    (key,) = {topic.key for topic in topics.TOPICS if name in _ON_TOPIC.get(topic.name, ())}
     return {
         "name": name,
         "summary": summary,
@@ -173,7 +194,13 @@ def _header_schemas() -> Json:
         return {"type": "object", "properties": attributes | further, "required": required}
 
     always = ["ce_specversion", "ce_id", "ce_type", "ce_source", "ce_subject", "ce_time", "content-type"]
+    told = {payload: names for payloads in _TYPES.values() for payload, names in payloads.items()}
+    event_id = {"type": "string", "description": "The event's id: told twice, it is the same event."}
     return {
+        **{
+            f"{payload.__name__}Headers": event(always, ce_id=event_id, ce_type={"type": "string", "enum": list(names)})
+            for payload, names in told.items()
+        },
         # A command is its body and its key; whoever publishes without headers is served too.
         "CommandHeaders": event(
             [],

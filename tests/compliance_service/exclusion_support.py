@@ -21,6 +21,7 @@ from shared.errors import ServiceUnavailable
 from shared.service import Envelope
 from shared.telemetry import Metrics
 from shared.testing import MOMENT
+from tests.compliance_service.support import as_agreed
 from tests.support import TOKEN
 
 PLAYER = 42
@@ -113,4 +114,7 @@ class Setup:
             return list((await connection.execute(text(statement))).scalars())
 
     async def told(self) -> list[str]:
-        return await self.column("SELECT type FROM outbox ORDER BY number")
+        types = await self.column("SELECT type FROM outbox ORDER BY number")
+        for kind, body in zip(types, await self.column("SELECT body FROM outbox ORDER BY number"), strict=True):
+            as_agreed(kind, body)
+        return types

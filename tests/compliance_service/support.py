@@ -20,6 +20,7 @@ from compliance_service.handlers.providers import RulesAlone
 from compliance_service.settings import Settings
 from shared import jurisdictions, problems
 from shared.contracts.commands import Command
+from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Account, Status
 from shared.contracts.kyc import KycResult
@@ -27,6 +28,14 @@ from shared.errors import ServiceUnavailable
 from shared.service import Envelope
 from shared.telemetry import Metrics
 from tests.support import TOKEN, Database, as_administrator
+
+
+def as_agreed(kind: str, body: dict[str, Any]) -> None:
+    """Hold what is said on `compliance.events.v1` to its contract: every field of it, and no other."""
+    model = COMPLIANCE_EVENT_TYPES[kind]
+    assert body.keys() == model.model_fields.keys(), kind
+    model.model_validate(body)
+
 
 KEYS, NEWER = "e1:" + "11" * 32, "e2:" + "33" * 32 + ",e1:" + "11" * 32
 INDEX_KEYS = "i1:" + "22" * 32
@@ -147,10 +156,10 @@ class Setup:
         return repr(rows)
 
     async def events(self) -> list[str]:
-        return [
-            row[0]
-            for row in await as_administrator(self.database, "SELECT type FROM compliance.outbox ORDER BY number")
-        ]
+        found = await as_administrator(self.database, "SELECT type, body FROM compliance.outbox ORDER BY number")
+        for kind, body in found:
+            as_agreed(kind, orjson.loads(body))
+        return [kind for kind, _ in found]
 
     async def actions(self) -> list[str]:
         found = await as_administrator(self.database, "SELECT action FROM compliance.audit_log ORDER BY number")

@@ -24,6 +24,7 @@ from shared.service import Envelope
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
 from tests.compliance_service.exclusion_support import PLAYER, Setup
+from tests.compliance_service.support import as_agreed
 from tests.support import TOKEN
 
 MINUTE, HOUR = timedelta(minutes=1), timedelta(hours=1)
@@ -68,7 +69,9 @@ class TestSessions:
         for minute in range(0, 71, 10):
             session = play.played(session, PLAYER, MOMENT + minute * MINUTE, rules)
             session, found = play.reach(session, settings, rules.pack)
-            told += [(minute, kind, found.reached) for kind, _ in found.events]
+            for kind, body in found.events:
+                as_agreed(kind, body)
+                told.append((minute, kind, found.reached))
         assert told == [(30, play.CHECK_DUE, False), (60, play.CHECK_DUE, True), (60, play.LIMIT_REACHED, True)]
 
     def test_the_break_after_it_is_the_longer_of_the_players_and_the_jurisdictions(self, rules: Rules) -> None:

@@ -5,6 +5,7 @@ field that exists stays, with its default.
 """
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,9 @@ from pydantic import BaseModel
 
 from shared.contracts.checkpoints import Checkpoint, Receipt
 from shared.contracts.commands import Command
+from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.events import LaneHead, LedgerEvent
+from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
 from shared.contracts.replies import Reply
 from shared.contracts.rounds import GameRound
 from shared.contracts.signals import PlayerSignal
@@ -22,6 +25,12 @@ Schema = dict[str, Any]
 
 GOLDEN = Path(__file__).parent / "golden"
 
+
+def _snake(name: str) -> str:
+    """As a golden file is named."""
+    return re.sub(r"(?<!^)(?=[A-Z])", "_", name).lower()
+
+
 CONTRACTS: dict[str, type[BaseModel]] = {
     "command": Command,
     "ledger_event": LedgerEvent,
@@ -29,6 +38,7 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "game_round": GameRound,
     "player_signal": PlayerSignal,
     "lane_head": LaneHead,
+    **{_snake(model.__name__): model for model in {**COMPLIANCE_EVENT_TYPES, **FRAUD_EVENT_TYPES}.values()},
     "checkpoint": Checkpoint,
     "receipt": Receipt,
 }

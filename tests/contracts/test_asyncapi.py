@@ -10,9 +10,11 @@ import jsonschema
 import pytest
 
 from shared.contracts import asyncapi
+from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
+from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
 from shared.contracts.headers import POSTED_TYPE, cloud_event
 from shared.contracts.kinds import Kind
-from shared.contracts.topics import LEDGER_EVENTS, TOPICS, WALLET_COMMANDS
+from shared.contracts.topics import COMPLIANCE_EVENTS, FRAUD_EVENTS, LEDGER_EVENTS, TOPICS, WALLET_COMMANDS
 from shared.testing import MOMENT, FakeLedger
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "asyncapi.json"
@@ -85,3 +87,14 @@ def test_a_real_event_is_as_the_document_says(document: dict[str, Any], ledger: 
     jsonschema.validate(
         {name: value.decode() for name, value in headers}, {**message["headers"], "components": document["components"]}
     )
+
+
+def test_what_services_say_is_there_by_type_with_its_payload(document: dict[str, Any]) -> None:
+    for topic, types in ((COMPLIANCE_EVENTS, COMPLIANCE_EVENT_TYPES), (FRAUD_EVENTS, FRAUD_EVENT_TYPES)):
+        messages = [resolved(document, message["$ref"]) for message in document["channels"][topic]["messages"].values()]
+        told = {
+            name: message["payload"]["$ref"].rsplit("/", 1)[1]
+            for message in messages
+            for name in resolved(document, message["headers"]["$ref"])["properties"]["ce_type"]["enum"]
+        }
+        assert told == {name: model.__name__ for name, model in types.items()}

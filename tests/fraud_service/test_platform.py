@@ -61,7 +61,7 @@ async def use(publisher: Publisher, user_id: int, instrument: str, kind: str = "
     headers = cloud_event(
         event_id=f"{user_id}-{instrument}-{kind}", event_type=kind, source="payments", subject=str(user_id), time=NOW
     )
-    body = {"user_id": user_id, "instrument_id": instrument, "payment_id": "unknown here"}
+    body = {"user_id": user_id, "instrument": instrument, "last4": "4242", "payment_id": "unknown here"}
     await publisher.publish(PAYMENTS_EVENTS, key=key_of(user_id), value=orjson.dumps(body), headers=headers)
 
 
