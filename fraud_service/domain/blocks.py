@@ -109,10 +109,14 @@ NEVER = Unblock()
 
 
 def unblock(event: LedgerEvent) -> Unblock | None:
-    """What a row answers, if it lifts a block: all that was seen before somebody asked for it."""
+    """What a row answers, if it lifts a block: all that was seen before somebody asked for it.
+
+    Of its own rows this service knows when that was. Anybody else's time is a claim: the wallet's is not.
+    """
     if event.kind != Kind.FRAUD_UNBLOCK or event.status is Status.REFUSED:
         return None
-    return Unblock(event.position, milliseconds(min(event.occurred_at, event.created_at)))
+    at = event.occurred_at if event.actor == ACTOR else event.created_at
+    return Unblock(event.position, milliseconds(at))
 
 
 def decided(block: FlagBlock, event: LedgerEvent, latest: Unblock = NEVER) -> FlagBlock:
