@@ -1,9 +1,10 @@
 """Scoring again and backtests, on what a live instance scored before."""
 
+import asyncio
 import random
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from sqlalchemy import text
@@ -134,3 +135,38 @@ async def test_jobs_are_asked_for_and_looked_at_over_http(live_settings: Setting
             return bool((await client.get(path)).json()["finished_at"])
 
         await eventually(finished)
+
+
+async def test_the_backtest_of_an_instance_that_died_is_taken_over_and_the_dead_one_writes_no_more(
+    settings: Settings, engine: AsyncEngine, database: Database, ledger: FakeLedger
+) -> None:
+    active = kept(list((await live(settings, engine, ledger)).book.rules.active))
+    request = {"from": to_text(SINCE), "to": to_text(UNTIL), "active": active, "draft": active}
+    dead, lease = uuid4(), timedelta(minutes=1)
+    async with databases.transaction(engine) as connection:
+        job_id = (await jobs.put(connection, JobKind.BACKTEST, "ana", request)).id
+        taken = await jobs.take(connection, JobKind.BACKTEST, dead, lease)
+        assert taken is not None
+        assert await jobs.go_on(connection, job_id, dead, lease, done=7, total=9)
+    other = Backtester(settings, engine, ledger)
+    assert not await other.step()
+    await as_administrator(database, "UPDATE fraud.jobs SET due_at = created_at")
+    assert await other.step()
+    async with databases.transaction(engine) as connection:
+        # It was only slow: it learns that it lost the job, and what it found is nobody's.
+        assert not await jobs.go_on(connection, job_id, dead, lease, done=8)
+        assert not await jobs.finish(connection, job_id, dead, error="too late")
+        job = await jobs.get(connection, job_id, JobKind.BACKTEST)
+    assert (job.error, job.done == job.total, job.result["players"]) == (None, True, PLAYERS)
+    assert not await other.step()
+
+
+async def test_two_instances_that_want_one_job_share_it_between_them(
+    settings: Settings, engine: AsyncEngine, ledger: FakeLedger
+) -> None:
+    active = kept(list((await live(settings, engine, ledger)).book.rules.active))
+    request = {"from": to_text(SINCE), "to": to_text(UNTIL), "active": active, "draft": active}
+    async with databases.transaction(engine) as connection:
+        await jobs.put(connection, JobKind.BACKTEST, "ana", request)
+    pair = [Backtester(settings, engine, ledger) for _ in range(2)]
+    assert sorted(await asyncio.gather(*(each.step() for each in pair))) == [False, True]

@@ -143,3 +143,38 @@ async def test_a_replay_after_kills_gives_the_same_bits(
         await again.book.start()
         assert await read(again, topics, random.Random(seed), kills=True) > 5
         assert await as_administrator(database, STATE) == expected
+
+
+@pytest.mark.slow
+async def test_two_instances_that_take_the_same_records_score_as_one_and_raise_each_flag_once(
+    settings: Settings, engine: AsyncEngine, database: Database, ledger: FakeLedger
+) -> None:
+    topics = history(ledger, random.Random(1))
+    for number in range(25):
+        won = GameRound(
+            round_id=f"w-{number}",
+            user_id=1,
+            game_id="dice",
+            outcome="win",
+            currency="USD",
+            occurred_at=MOMENT + timedelta(hours=2, seconds=number),
+        )
+        made = record(won.model_dump_json().encode(), topic=GAME_ROUNDS, offset=1000 + number)
+        topics[GAME_ROUNDS].append(replace(made, timestamp=milliseconds(won.occurred_at)))
+    one = Instance(settings, engine, ledger)
+    await one.book.start()
+    await read(one, topics, random.Random(2), kills=False)
+    expected = await as_administrator(database, STATE)
+    flagged = {row["user_id"] for row in await as_administrator(database, "SELECT user_id FROM fraud.fraud_flags")}
+    assert 1 in flagged
+
+    await as_administrator(database, EMPTY)
+    pair = [Instance(settings, engine, ledger) for _ in range(2)]
+    for each in pair:
+        await each.book.start()
+    await asyncio.gather(*(read(each, topics, random.Random(5 + n), kills=False) for n, each in enumerate(pair)))
+    assert await as_administrator(database, STATE) == expected
+    flags = await as_administrator(database, "SELECT user_id FROM fraud.fraud_flags")
+    assert sorted(row["user_id"] for row in flags) == sorted(flagged)
+    alerts = await as_administrator(database, "SELECT user_id FROM fraud.outbox WHERE type = 'fraud.alert.raised.v1'")
+    assert len(alerts) == len(flagged)
