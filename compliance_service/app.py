@@ -49,7 +49,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     chain_keys, kyc_keys = Keyring.read(chain_source), KycKeys(*kyc_source.read())
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    engine = _engine(settings, chain_keys)
+    engine = _engine(settings, chain_keys, metrics)
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S, trust_env=False)
     publisher = Publisher(options, linger_ms=0)
@@ -63,7 +63,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     loops = {
         "inbox": inbox.watch,
         "progress": lambda: progress.watch(lambda: broker.consumer_of(kafka)),
-        "outbox": Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE).run,
+        "outbox": Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE, metrics=metrics).run,
         "audit_sealer": AuditSealer(settings, engine=engine, keyring=chain_keys, metrics=metrics).run,
         "audit_keys": lambda: chain_keys.follow(chain_source, settings.keys_look_every_s),
         "kyc_keys": lambda: keyring.follow(kyc_source, settings.keys_look_every_s, kyc_keys.take),
@@ -104,8 +104,10 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
 
 
-def _engine(settings: Settings, keys: Keyring) -> AsyncEngine:
-    engine = database.create_engine(settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA)
+def _engine(settings: Settings, keys: Keyring, metrics: Metrics) -> AsyncEngine:
+    engine = database.create_engine(
+        settings.compliance_database_url, application=SERVICE, schema=tables.SCHEMA, metrics=metrics
+    )
     return audit.signing_with(engine, keys)
 
 

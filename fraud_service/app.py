@@ -45,6 +45,7 @@ from shared.inbox import LedgerInbox
 from shared.outbox import Outbox
 from shared.progress import Progress
 from shared.service import Health
+from shared.subscriber import Take
 from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
 
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
     dsn = settings.fraud_database_url
-    engine = database.create_engine(dsn, application=SERVICE, schema=tables.SCHEMA, pool_size=10)
+    engine = database.create_engine(dsn, application=SERVICE, schema=tables.SCHEMA, pool_size=10, metrics=metrics)
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     publisher = Publisher(options)
     book = RuleBook(engine, metrics, look_every_s=settings.fraud_rules_look_every_s)
@@ -127,7 +128,7 @@ def _consumers(
     metrics: Metrics,
 ) -> Mapping[str, KafkaBroker]:
     """The ledger's consumer, and one of everything else, so that the ledger waits for nothing."""
-    takes: dict[str, intake.Take] = {GAME_ROUNDS: intake.Rounds(engine, scorer, publisher, metrics).take}
+    takes: dict[str, Take] = {GAME_ROUNDS: intake.Rounds(engine, scorer, publisher, metrics).take}
     for topic in (PAYMENTS_EVENTS, COMPLIANCE_EVENTS):
         takes[topic] = intake.Signals(engine, scorer, publisher, metrics, topic).take
     routers = {
@@ -154,7 +155,7 @@ def _loops(
         "blocks": blocks.run,
         "monitoring": Monitoring(engine, metrics, clock.utc_now).run,
         "retention": Retention(settings, engine, clock.utc_now).run,
-        "outbox": Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE).run,
+        "outbox": Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE, metrics=metrics).run,
     }
 
 

@@ -25,7 +25,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    engine = database.create_engine(settings.metrics_database_url, application=SERVICE, schema=tables.SCHEMA)
+    engine = database.create_engine(
+        settings.metrics_database_url, application=SERVICE, schema=tables.SCHEMA, metrics=metrics
+    )
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     publisher = Publisher(options)
     inbox = LedgerInbox(

@@ -50,7 +50,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     options = BrokerOptions.of(settings, SERVICE)
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    engine = database.create_engine(settings.payments_database_url, application=SERVICE, schema=tables.SCHEMA)
+    engine = database.create_engine(
+        settings.payments_database_url, application=SERVICE, schema=tables.SCHEMA, metrics=metrics
+    )
     token = settings.internal_api_token.get_secret_value()
     others = Others(
         journal.internal_client(settings.wallet_service_url, token),
@@ -73,7 +75,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     loops = {
         "inbox": inbox.watch,
         "progress": lambda: progress.watch(lambda: broker.consumer_of(kafka)),
-        "outbox": Outbox(engine, publisher, topic=PAYMENTS_EVENTS, source=SOURCE).run,
+        "outbox": Outbox(engine, publisher, topic=PAYMENTS_EVENTS, source=SOURCE, metrics=metrics).run,
         **work,
     }
     health.alive_while("consumer", progress.problem)

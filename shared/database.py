@@ -9,8 +9,10 @@ from sqlalchemy import text
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
+from sqlalchemy.pool import AsyncAdaptedQueuePool
 
 from shared.errors import DatabaseUnavailable
+from shared.telemetry import Metrics
 
 CONNECT_TIMEOUT_S = 5
 POOL_TIMEOUT_S = 5
@@ -43,10 +45,16 @@ def driver_url(dsn: str) -> str:
 
 
 def create_engine(
-    dsn: str, *, application: str, schema: str, pool_size: int = 5, statement_timeout_s: float = STATEMENT_TIMEOUT_S
+    dsn: str,
+    *,
+    application: str,
+    schema: str,
+    pool_size: int = 5,
+    statement_timeout_s: float = STATEMENT_TIMEOUT_S,
+    metrics: Metrics | None = None,
 ) -> AsyncEngine:
-    """An engine whose connections look into `schema` alone. Dispose it when done."""
-    return create_async_engine(
+    """An engine whose connections look into `schema` alone; `metrics` show its pool. Dispose it when done."""
+    engine = create_async_engine(
         driver_url(dsn),
         pool_size=pool_size,
         max_overflow=0,
@@ -66,6 +74,12 @@ def create_engine(
             },
         },
     )
+    if metrics is not None:
+        pool = engine.pool
+        assert isinstance(pool, AsyncAdaptedQueuePool)
+        metrics.pool_in_use.set_function(pool.checkedout)
+        metrics.pool_size.set_function(pool.size)
+    return engine
 
 
 @contextmanager

@@ -24,6 +24,7 @@ from sqlalchemy import (
     Text,
     Uuid,
     delete,
+    func,
     insert,
     select,
     text,
@@ -36,6 +37,7 @@ from shared.broker import Publisher
 from shared.contracts.headers import cloud_event
 from shared.errors import BrokerUnavailable, TransientError
 from shared.lanes import key_of
+from shared.telemetry import Metrics
 
 log = logs.get(__name__)
 
@@ -69,6 +71,7 @@ def outbox_table(metadata: MetaData) -> Table:
 
 # Whichever service's: its connections look into its own schema alone.
 _outbox = outbox_table(MetaData())
+_OLDEST = select(_outbox, func.clock_timestamp().label("now")).order_by(_outbox.c.number).limit(BATCH)
 
 
 async def put(connection: AsyncConnection, *events: OutboxEvent) -> None:
@@ -80,11 +83,12 @@ async def put(connection: AsyncConnection, *events: OutboxEvent) -> None:
 class Outbox:
     """Publishes one service's outbox to one topic. Any number of instances may run; one at a time publishes."""
 
-    def __init__(self, engine: AsyncEngine, publisher: Publisher, *, topic: str, source: str) -> None:
+    def __init__(self, engine: AsyncEngine, publisher: Publisher, *, topic: str, source: str, metrics: Metrics) -> None:
         self._engine = engine
         self._publisher = publisher
         self._topic = topic
         self._source = source
+        self._age_s = metrics.outbox_age_s
 
     async def run(self) -> None:
         """Until cancelled: publish what was put."""
@@ -106,9 +110,11 @@ class Outbox:
             mine = "SELECT pg_try_advisory_xact_lock(hashtextextended(current_schema() || '.outbox', 0))"
             if not (await connection.execute(text(mine))).scalar_one():
                 return 0
-            rows = (await connection.execute(select(_outbox).order_by(_outbox.c.number).limit(BATCH))).all()
+            rows = (await connection.execute(_OLDEST)).all()
             if not rows:
+                self._age_s.set(0)
                 return 0
+            self._age_s.set((rows[0].now - rows[0].created_at).total_seconds())
             await self._publish(rows)
             await connection.execute(delete(_outbox).where(_outbox.c.number.in_([row.number for row in rows])))
             return len(rows)

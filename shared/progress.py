@@ -6,10 +6,10 @@ well. So liveness asks one thing: is there something to do, and is nothing being
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
-from aiokafka import AIOKafkaConsumer
+from aiokafka import AIOKafkaConsumer, TopicPartition
 from aiokafka.errors import KafkaError
 
 from shared import logs
@@ -21,6 +21,8 @@ log = logs.get(__name__)
 
 TICK_S = 5.0
 ASK_TIMEOUT_S = 4.0
+# To see how old the next record is, the observer fetches it; a broker gives a whole record or batch all the same.
+PEEK_BYTES = 4096
 
 
 class Progress:
@@ -80,6 +82,8 @@ class Progress:
                     async with asyncio.timeout(ASK_TIMEOUT_S):
                         ends = await observer.end_offsets(list(watched.assignment()))
                         positions = {partition: await watched.position(partition) for partition in ends}
+                        waiting = {each: at for each, at in positions.items() if at < ends[each]}
+                        oldest_ms = await _oldest_ms(observer, waiting)
                 except (TimeoutError, OSError, KafkaError) as error:
                     log.info("lag_unknown", topic=self._topic, error=repr(error))
                     if observer is not None:
@@ -88,6 +92,8 @@ class Progress:
                     self._idle_since = None
                 else:
                     self.observe(sum(max(0, end - positions[partition]) for partition, end in ends.items()))
+                    lag_s = 0.0 if oldest_ms is None else max(0.0, time.time() - oldest_ms / 1000)
+                    self._metrics.lag_s.labels(self._topic).set(lag_s)
         finally:
             if observer is not None:
                 await _stop(observer)
@@ -107,6 +113,7 @@ class Progress:
             client_id=f"{self._options.client_id}-observer",
             request_timeout_ms=REQUEST_TIMEOUT_MS,
             enable_auto_commit=False,
+            max_partition_fetch_bytes=PEEK_BYTES,
         )
         try:
             async with asyncio.timeout(ASK_TIMEOUT_S):
@@ -115,6 +122,17 @@ class Progress:
             await _stop(observer)
             raise
         return observer
+
+
+async def _oldest_ms(observer: AIOKafkaConsumer, waiting: Mapping[TopicPartition, int]) -> int | None:
+    """When the oldest of the records at these positions was written, in milliseconds since 1970; None for none."""
+    if not waiting:
+        return None
+    observer.assign(list(waiting))
+    for partition, position in waiting.items():
+        observer.seek(partition, position)
+    stamps: list[int] = [(await observer.getone(partition)).timestamp for partition in waiting]
+    return min(stamps)
 
 
 async def _stop(observer: AIOKafkaConsumer) -> None:

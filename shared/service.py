@@ -3,8 +3,8 @@
 import hmac
 import re
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
@@ -14,9 +14,10 @@ from fastapi.responses import JSONResponse, Response
 from starlette.requests import Request as StarletteRequest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from shared import logs, problems
+from shared import logs, problems, vitals
 from shared.errors import LangSenseError, TooLarge, Unauthenticated
 from shared.settings import ServiceSettings
+from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
 
 log = logs.get(__name__)
@@ -81,7 +82,7 @@ def application(
 ) -> FastAPI:
     """A FastAPI application with what every service has. `lifespan` starts and stops what this one has of its own."""
     logs.configure(service, settings.log_level, settings.log_format)
-    app = FastAPI(title=title or service, lifespan=lifespan, **fastapi_options)
+    app = FastAPI(title=title or service, lifespan=_watched(lifespan, metrics), **fastapi_options)
     problems.install(app)
     app.add_middleware(Envelope, metrics=metrics)
     # Routes are looked through in this order, and a service's own are asked for more often.
@@ -89,6 +90,22 @@ def application(
         app.include_router(router)
     app.include_router(_health_router(health, metrics, health_prefix))
     return app
+
+
+def _watched(lifespan: Lifespan, metrics: Metrics) -> Lifespan:
+    """The lifespan, with an eye on the event loop meanwhile."""
+
+    @asynccontextmanager
+    async def watched(app: FastAPI) -> AsyncIterator[None]:
+        tasks = BackgroundTasks()
+        tasks.start("vitals", vitals.watch_loop(metrics))
+        try:
+            async with lifespan(app):
+                yield
+        finally:
+            await tasks.stop()
+
+    return watched
 
 
 def internal_only(settings: ServiceSettings) -> Callable[[StarletteRequest], Awaitable[None]]:

@@ -63,9 +63,48 @@ class Metrics:
         self.webhooks = Counter(
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
+        self._add_vitals(registry)
         self._add_payments(registry)
         self._add_proofs(registry)
         self._add_fraud(registry)
+
+    def _add_vitals(self, registry: CollectorRegistry) -> None:
+        """How a process itself does: what it waits for, and what waits for it."""
+        self.lag_s = Gauge(
+            "langsense_consumer_lag_seconds",
+            "Age of the oldest record that is not yet processed; 0 where there is none.",
+            ("topic",),
+            registry=registry,
+        )
+        self.rebalances = Counter(
+            "langsense_consumer_rebalances",
+            "Times that partitions were shared out anew.",
+            ("topic",),
+            registry=registry,
+        )
+        self.outbox_age_s = Gauge(
+            "langsense_outbox_oldest_seconds",
+            "Age of the oldest event that is not yet published; 0 where there is none.",
+            registry=registry,
+        )
+        self.decided_s = Histogram(
+            "langsense_command_decided_seconds",
+            "From a command written to the broker to its decision committed.",
+            registry=registry,
+            buckets=_LATENCY_BUCKETS_S,
+        )
+        self.loop_delay_s = Histogram(
+            "langsense_event_loop_delay_seconds",
+            "How much later than asked the event loop woke a task.",
+            registry=registry,
+            buckets=(0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1, 5),
+        )
+        self.pool_in_use = Gauge(
+            "langsense_database_connections_in_use", "Connections of the pool that are taken.", registry=registry
+        )
+        self.pool_size = Gauge(
+            "langsense_database_connections", "Connections that the pool may have.", registry=registry
+        )
 
     def _add_fraud(self, registry: CollectorRegistry) -> None:
         """What fraud detection does."""
@@ -157,6 +196,19 @@ class Metrics:
         self.discrepancies = Gauge(
             "langsense_reconciliation_discrepancies",
             "What the last reconciliation found, wherever it was carried out.",
+            registry=registry,
+        )
+        self.patrolled = Counter(
+            "langsense_integrity_rows_checked", "Ledger rows held to their checksum again.", registry=registry
+        )
+        self.checksums_failed = Gauge(
+            "langsense_checksums_failed",
+            "Ledger rows whose checksum is not theirs, as the last look at each lane found them.",
+            registry=registry,
+        )
+        self.verification_errors = Gauge(
+            "langsense_verification_errors",
+            "Ledger rows that could not be verified: missing, out of order, or under a key that is not known here.",
             registry=registry,
         )
 

@@ -19,10 +19,12 @@ from shared.telemetry import Metrics
 from wallet_service import endpoints, handlers
 from wallet_service.handlers.commands import Commands
 from wallet_service.handlers.expiry import Expiry
+from wallet_service.handlers.patrol import Patrol
 from wallet_service.handlers.reconciler import STATEMENT_TIMEOUT_S, Reconciler
 from wallet_service.handlers.relay import Relay
 from wallet_service.handlers.sealer import Sealer
 from wallet_service.repository import Audits, Integrity, Reads, Reconciliations, Seals, Standings
+from wallet_service.repository.patrolling import Beat
 from wallet_service.settings import Settings
 from wallet_service.tables import SCHEMA
 
@@ -56,10 +58,12 @@ def _routers(settings: Settings, engine: AsyncEngine, reads: Reads, keyring: Key
     )
 
 
-def _engines(settings: Settings) -> tuple[AsyncEngine, AsyncEngine]:
+def _engines(settings: Settings, metrics: Metrics) -> tuple[AsyncEngine, AsyncEngine]:
     """One for batches and reads, and one for what takes long."""
     dsn = settings.wallet_database_url
-    engine = database.create_engine(dsn, application=SERVICE, schema=SCHEMA, pool_size=settings.wallet_pool_connections)
+    engine = database.create_engine(
+        dsn, application=SERVICE, schema=SCHEMA, pool_size=settings.wallet_pool_connections, metrics=metrics
+    )
     slow = database.create_engine(
         dsn,
         application=f"{SERVICE}-reconciler",
@@ -77,7 +81,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     keyring = Keyring.read(source)
     health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
     options = BrokerOptions.of(settings, SERVICE)
-    engine, slow_engine = _engines(settings)
+    engine, slow_engine = _engines(settings, metrics)
     reads = Reads(engine, settings.lanes)
     publisher = Publisher(options, linger_ms=LINGER_MS)
     relay = Relay(publisher, reads, metrics)
@@ -109,7 +113,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             )
             kafka = broker.consumer_broker(options)
             kafka.include_router(handlers.router(options, settings, commands, progress, metrics))
-            for worker in (relay, sealer, reconciler, Expiry(publisher, reads)):
+            patrol = Patrol(Beat(engine), keyring, metrics, rows_per_s=settings.integrity_rows_per_s)
+            for worker in (relay, sealer, reconciler, patrol, Expiry(publisher, reads)):
                 tasks.start(type(worker).__name__.lower(), worker.run())
             tasks.start("keys", keyring.follow(source, settings.keys_look_every_s))
             stack.push_async_callback(tasks.stop)

@@ -129,6 +129,8 @@ class Settings(ServiceSettings, LimitSettings, KeySettings):
     # most so many rows.
     checkpoint_every_rows: int = Field(default=1000, ge=1, le=10_000)
     checkpoint_every_s: Seconds = 10
+    # The whole journal is held to its chain again and again, so many rows a second.
+    integrity_rows_per_s: int = Field(default=1000, ge=1, le=100_000)
     # Records in one batch at most. A larger batch is faster and makes the first command in it wait longer.
     wallet_batch_records: int = Field(default=1000, ge=1, le=5000)
     wallet_pool_connections: int = Field(default=6, ge=2, le=50)

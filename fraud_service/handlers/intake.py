@@ -1,6 +1,6 @@
 """Kafka in: rounds of games, and what other services' events tell of players. Each event counts once, by its id."""
 
-from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 import orjson
 from aiokafka import ConsumerRecord
@@ -25,13 +25,13 @@ from shared.contracts.signals import KINDS, PlayerSignal, SignalKind
 from shared.contracts.topics import GAME_ROUNDS
 from shared.errors import FieldError, Undecodable
 from shared.progress import Progress
+from shared.subscriber import Rebalances, Take
 from shared.telemetry import Metrics
 
 log = logs.get(__name__)
 
 GROUP = "fraud_service.intake"
 ATTEMPTS = 6
-Take = Callable[[Sequence[ConsumerRecord]], Awaitable[None]]
 
 
 def router(
@@ -41,7 +41,9 @@ def router(
     kafka = KafkaRouter()
 
     subscriber: BatchSubscriber = kafka.subscriber(
-        *(options.topic(topic) for topic in takes), **batches(options, GROUP, max_records=settings.fraud_batch_records)
+        *(options.topic(topic) for topic in takes),
+        listener=Rebalances("intake", metrics),
+        **batches(options, GROUP, max_records=settings.fraud_batch_records),
     )
 
     @subscriber

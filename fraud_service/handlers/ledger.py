@@ -4,8 +4,6 @@ from collections.abc import Sequence
 
 from aiokafka import ConsumerRecord
 from faststream.kafka import KafkaRouter
-from faststream.kafka.annotations import KafkaMessage
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from fraud_service.domain import observations
@@ -14,12 +12,13 @@ from fraud_service.handlers import blocking
 from fraud_service.handlers.scorer import Scorer
 from fraud_service.repository import velocity
 from fraud_service.settings import Settings
-from shared.broker import BrokerOptions, batches
+from shared.broker import BrokerOptions
 from shared.clock import Clock
 from shared.contracts.events import LedgerEvent
 from shared.contracts.topics import LEDGER_EVENTS
 from shared.inbox import Apply, LedgerInbox
 from shared.progress import Progress
+from shared.subscriber import batch_router
 from shared.telemetry import Metrics
 
 GROUP = "fraud_service"
@@ -35,21 +34,20 @@ def router(
     metrics: Metrics,
 ) -> KafkaRouter:
     """The subscriber of the ledger's events."""
-    kafka = KafkaRouter()
 
-    subscriber: BatchSubscriber = kafka.subscriber(
-        options.topic(LEDGER_EVENTS), **batches(options, GROUP, max_records=settings.fraud_batch_records)
+    async def take(records: Sequence[ConsumerRecord]) -> None:
+        await inbox.take(records)
+        await scorer.settle()
+
+    return batch_router(
+        options,
+        GROUP,
+        LEDGER_EVENTS,
+        max_records=settings.fraud_batch_records,
+        take=take,
+        progress=progress,
+        metrics=metrics,
     )
-
-    @subscriber
-    async def ledger_events(message: KafkaMessage) -> None:
-        batch: tuple[ConsumerRecord, ...] = message.raw_message
-        metrics.batch_records.labels(LEDGER_EVENTS).observe(len(batch))
-        with progress.batch(), metrics.batch_s.labels(LEDGER_EVENTS).time():
-            await inbox.take(batch)
-            await scorer.settle()
-
-    return kafka
 
 
 def applying(settings: Settings, scorer: Scorer, metrics: Metrics, clock: Clock) -> Apply:

@@ -17,6 +17,7 @@ from shared.contracts.topics import COMPLIANCE_EVENTS
 from shared.errors import BrokerUnavailable
 from shared.outbox import Outbox, OutboxEvent, outbox_table, put
 from shared.tasks import BackgroundTasks
+from shared.telemetry import Metrics
 from tests.support import LANES, Database, eventually
 
 pytestmark = pytest.mark.integration
@@ -77,7 +78,7 @@ async def test_every_event_is_published_once_in_order_by_two_instances(
     await fill(engine, 100)
     tasks = BackgroundTasks()
     for name in ("one", "two"):
-        tasks.start(name, Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE).run())
+        tasks.start(name, Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE, metrics=Metrics()).run())
 
     async def empty() -> bool:
         return await left(engine) == 0
@@ -92,7 +93,7 @@ async def test_every_event_is_published_once_in_order_by_two_instances(
 async def test_what_was_not_acknowledged_stays(engine: AsyncEngine, kafka: BrokerOptions) -> None:
     await fill(engine, 3)
     # It was never started: it takes nothing.
-    stuck = Outbox(engine, Publisher(kafka), topic=COMPLIANCE_EVENTS, source=SOURCE)
+    stuck = Outbox(engine, Publisher(kafka), topic=COMPLIANCE_EVENTS, source=SOURCE, metrics=Metrics())
 
     with pytest.raises(BrokerUnavailable):
         await stuck.flush()
@@ -107,4 +108,4 @@ async def test_what_was_rolled_back_was_never_said(engine: AsyncEngine, publishe
 
     with pytest.raises(ZeroDivisionError):
         await fail()
-    assert await Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE).flush() == 0
+    assert await Outbox(engine, publisher, topic=COMPLIANCE_EVENTS, source=SOURCE, metrics=Metrics()).flush() == 0

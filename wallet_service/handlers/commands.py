@@ -1,6 +1,7 @@
 """`wallet.commands.v1` in: load → decide → save, a batch of lanes at a time; then events, replies, and the parked."""
 
 import asyncio
+import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
@@ -171,6 +172,9 @@ class Commands:
                     refusals.append(Refusal(item.record, error, command))
             offsets = Offsets(next_offset, self._relay.confirmed())
             await repository.save(connection, batch.changes, offsets, loaded.now)
+        committed_s = time.time()
+        for item in received:
+            self._metrics.decided_s.observe(max(0.0, committed_s - item.record.timestamp / 1000))
         await self._committed(batch.changes.rows)
         return answers, refusals
 

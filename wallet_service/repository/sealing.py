@@ -74,7 +74,7 @@ class Seals:
             row = found.first()
             if row is None or row.last_position < position:
                 return None
-            return _checkpoint(row), await _entries(connection, lane, row.first_position - 1, row.last_position)
+            return _checkpoint(row), await entries_of(connection, lane, row.first_position - 1, row.last_position)
 
     async def mark_published(self, lane: int, number: int) -> None:
         """Note up to which number a lane's checkpoints were acknowledged by the broker."""
@@ -102,7 +102,7 @@ async def load_due(connection: AsyncConnection, lane: int, limit: int) -> Due | 
     before = _checkpoint(row) if row else None
     position = before.last_position if before else 0
     # A range rather than a LIMIT: however the planner reads it, it reads no more than that.
-    entries = await _entries(connection, lane, position, position + limit)
+    entries = await entries_of(connection, lane, position, position + limit)
     return Due(before, entries, seal.now) if entries else None
 
 
@@ -113,7 +113,8 @@ async def save_checkpoint(connection: AsyncConnection, checkpoint: Checkpoint) -
     await connection.execute(insert(tables.checkpoints).values(**rest, **digests))
 
 
-async def _entries(connection: AsyncConnection, lane: int, after: int, through: int) -> Sequence[Entry]:
+async def entries_of(connection: AsyncConnection, lane: int, after: int, through: int) -> Sequence[Entry]:
+    """A lane's rows of (after, through], in order."""
     raw = await database.driver(connection)
     entries: Sequence[Entry] = await raw.fetch(_ENTRIES, lane, after, through)
     return entries

@@ -1,0 +1,57 @@
+"""Kafka in, as most services have it: one topic in batches, each taken whole, timed and watched."""
+
+from collections.abc import Awaitable, Callable, Collection, Sequence
+
+from aiokafka import ConsumerRecord, TopicPartition
+from aiokafka.abc import ConsumerRebalanceListener
+from faststream.kafka import KafkaRouter
+from faststream.kafka.annotations import KafkaMessage
+from faststream.kafka.subscriber.usecase import BatchSubscriber
+
+from shared.broker import BrokerOptions, batches
+from shared.progress import Progress
+from shared.telemetry import Metrics
+
+Take = Callable[[Sequence[ConsumerRecord]], Awaitable[None]]
+
+
+class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
+    """Counts how often partitions are shared out."""
+
+    def __init__(self, topic: str, metrics: Metrics) -> None:
+        self._count = metrics.rebalances.labels(topic)
+
+    async def on_partitions_revoked(self, revoked: Collection[TopicPartition]) -> None:
+        """Nothing: a batch in hand is waited for."""
+
+    async def on_partitions_assigned(self, assigned: Collection[TopicPartition]) -> None:
+        """Count it."""
+        self._count.inc()
+
+
+def batch_router(
+    options: BrokerOptions,
+    group: str,
+    topic: str,
+    *,
+    max_records: int,
+    take: Take,
+    progress: Progress,
+    metrics: Metrics,
+) -> KafkaRouter:
+    """The subscriber of one topic, acknowledged after `take`; what it raises brings the batch again."""
+    kafka = KafkaRouter()
+    subscriber: BatchSubscriber = kafka.subscriber(
+        options.topic(topic),
+        listener=Rebalances(topic, metrics),
+        **batches(options, group, max_records=max_records),
+    )
+
+    @subscriber
+    async def records(message: KafkaMessage) -> None:
+        batch: tuple[ConsumerRecord, ...] = message.raw_message
+        metrics.batch_records.labels(topic).observe(len(batch))
+        with progress.batch(), metrics.batch_s.labels(topic).time():
+            await take(batch)
+
+    return kafka
