@@ -21,6 +21,7 @@ from ops.demo.run import run as run_demo
 from ops.evidence.manifest import Scope
 from ops.infrastructure import InfrastructureError
 from ops.places import DEFAULT_DATA
+from ops.vigilance import check
 from shared.contracts.topics import PARKED_SUFFIX
 from shared.errors import LangSenseError
 from shared.lanes import DEFAULT_LANES
@@ -148,6 +149,20 @@ AuditCheckpoints = Annotated[
 AuditArchive = Annotated[
     Path | None, typer.Option("--audit-archive", envvar="AUDIT_ARCHIVE", help="The folder of archived months.")
 ]
+
+
+@app.command(name="check")
+def check_command(
+    as_json: Annotated[bool, typer.Option("--json", help="Every alarm and its value as JSON.")] = False,
+    data: Data = None,
+) -> None:
+    """Look at every alarm once. Exit 0 where all is well, 1 for warnings, 2 for what is critical."""
+    found = asyncio.run(check.look(places.find(data)))
+    if as_json:
+        typer.echo(json.dumps([{**each._asdict(), "raised": each.raised} for each in found], indent=2))
+    else:
+        Console().print(check.table(found))
+    raise typer.Exit(check.worst(found))
 
 
 @app.command(name="verify")

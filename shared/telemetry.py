@@ -65,6 +65,7 @@ class Metrics:
         )
         self._add_vitals(registry)
         self._add_payments(registry)
+        self._add_limits(registry)
         self._add_proofs(registry)
         self._add_fraud(registry)
 
@@ -136,6 +137,15 @@ class Metrics:
         self.fraud_unresolved = Gauge(
             "langsense_fraud_flags_unresolved", "Flags that are not resolved.", registry=registry
         )
+        self.fraud_players = Gauge(
+            "langsense_fraud_players",
+            "Players of a level, by their score as it was at their last event, of those that had one this week.",
+            ("level",),
+            registry=registry,
+        )
+        self.fraud_flags_of_day = Gauge(
+            "langsense_fraud_flags_of_day", "Flags raised within the last 24 hours.", registry=registry
+        )
         self.fraud_playing = Gauge(
             "langsense_fraud_flags_playing",
             "Flags that are not resolved, and whose player has bet since: of the thousand with the highest scores.",
@@ -162,6 +172,12 @@ class Metrics:
             ("direction", "provider", "status"),
             registry=registry,
         )
+        self.payments_failed_ratio = Gauge(
+            "langsense_payments_failed_ratio",
+            "Of the payments that ended within the last hour, the share that failed.",
+            ("direction", "provider"),
+            registry=registry,
+        )
         self.payments_waiting = Gauge(
             "langsense_payments_waiting",
             "Payments that wait: for payments to be available, for review, or for an unknown outcome.",
@@ -175,6 +191,15 @@ class Metrics:
             "langsense_settlement_delay_seconds",
             "How long the oldest batch has been waiting for its report.",
             registry=registry,
+        )
+
+    def _add_limits(self, registry: CollectorRegistry) -> None:
+        """How the limits of play are met and set aside, looked at once a minute."""
+        self.limit_refusals = Gauge(
+            "langsense_limit_refusals", "Commands refused for a limit in this hour and the last.", registry=registry
+        )
+        self.limit_overrides = Gauge(
+            "langsense_limit_overrides", "Limits and cooldowns that staff set aside today.", registry=registry
         )
 
     def _add_proofs(self, registry: CollectorRegistry) -> None:

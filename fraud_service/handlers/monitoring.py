@@ -42,6 +42,9 @@ class Monitoring:
         rules = await self._watched.counted(now.date() - timedelta(days=DAYS - 1))
         precision = await self._watched.precision(now - timedelta(days=DAYS))
         metrics.fraud_unresolved.set(await self._watched.unresolved())
+        metrics.fraud_flags_of_day.set(await self._watched.raised(now - timedelta(days=1)))
+        for level, players in (await self._watched.players(now - timedelta(days=DAYS))).items():
+            metrics.fraud_players.labels(level).set(players)
         metrics.fraud_playing.set(len(await self._watched.playing()))
         metrics.fraud_silent_rules.set(len(silent(rules)))
         metrics.fraud_noisy_rules.set(len(noisy(rules, NOISY_PERMILLE)))

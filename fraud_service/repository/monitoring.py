@@ -1,6 +1,6 @@
 """What is read to see how well fraud detection does. Each statement looks at a bounded number of rows."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -10,7 +10,8 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.domain.flags import UNRESOLVED
 from fraud_service.domain.monitoring import Counted, Precision
-from fraud_service.tables import fraud_flags, fraud_rules, rule_days
+from fraud_service.domain.scoring import Level
+from fraud_service.tables import features, fraud_flags, fraud_rules, rule_days
 from shared import database
 from shared.contracts.fraud import RuleState
 
@@ -68,6 +69,22 @@ class Watched:
         async with database.reading(self._engine) as connection:
             found: int = (await connection.execute(query)).scalar_one()
         return found
+
+    async def raised(self, since: datetime) -> int:
+        """How many flags were raised since."""
+        query = select(func.count()).where(fraud_flags.c.created_at >= since)
+        async with database.reading(self._engine) as connection:
+            found: int = (await connection.execute(query)).scalar_one()
+        return found
+
+    async def players(self, since: datetime) -> Mapping[str, int]:
+        """How many players are of each level but SAFE, as of their last event, which was since."""
+        f = features.c
+        query = select(f.level, func.count()).where(f.score > 0, f.latest >= since).group_by(f.level)
+        async with database.reading(self._engine) as connection:
+            rows = await connection.execute(query)
+            found = {row[0]: row[1] for row in rows}
+        return {level.value: found.get(level.value, 0) for level in Level if level is not Level.SAFE}
 
     async def playing(self) -> Sequence[Playing]:
         """Of the MOST_FLAGS unresolved flags with the highest scores, those whose player still plays."""
