@@ -122,7 +122,7 @@ def shell(script: str, platform: Platform) -> str:
         ["bash", "-euo", "pipefail", "-c", script],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
         check=False,
         env=clean(platform.environment()),
     )

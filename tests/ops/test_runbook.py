@@ -1,0 +1,61 @@
+"""The runbook's sections on players, the ledger and services do what they say, on a platform."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from uuid import uuid4
+
+import pytest
+
+from tests.end_to_end import support
+from tests.end_to_end.support import Platform, asking
+from tests.ops.runbook import chapter, commands, run, section
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
+
+FIRST = section("First")
+
+
+@pytest.fixture(scope="module")
+def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
+    with support.running(tmp_path_factory.mktemp("up") / "data") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def transaction(platform: Platform) -> str:
+    """A player's deposit, and its id."""
+    with asking(platform, 4711) as ask:
+        body = {"user_id": 4711, "type": "DEPOSIT", "amount": "50.00", "currency": "USD", "provider": "bank"}
+        response = ask("finance", "POST", "/transactions", body, key=str(uuid4()))
+        assert response.status_code == 201, response.text
+        found: str = response.json()["transaction"]["id"]
+        return found
+
+
+def test_a_player_is_suspended_looked_at_and_let_go_as_it_says(platform: Platform, transaction: str) -> None:
+    said = run(platform, commands(FIRST) + commands(chapter("Players")), PLAYER="4711")
+    assert '"type":"PERMANENT"' in said
+    assert '"missing":[]' in said
+    assert transaction in said
+    assert '"LIMIT_OVERRIDE"' in said
+
+
+def test_a_ledger_that_is_well_is_shown_to_be(platform: Platform, transaction: str, tmp_path: Path) -> None:
+    given = {"TRANSACTION": transaction, "PLAYER": "4711", "BACKUP": str(tmp_path / "backup")}
+    said = run(platform, commands(FIRST) + commands(chapter("Ledger")), **given)
+    assert "does not verify" not in said
+    assert "nor does the export" not in said
+    assert "'ChecksumsFailed': 0.0" in said
+    assert {path.name for path in (tmp_path / "backup").iterdir()} == {
+        *("wallet.sql", "compliance.sql", "fraud.sql", "payments.sql", "metrics.sql"),
+        *("journal", "public-keys.json"),
+    }
+    assert "COPY wallet.transactions" in (tmp_path / "backup" / "wallet.sql").read_text()
+
+
+def test_services_are_looked_at_and_their_indexes_are_there(platform: Platform) -> None:
+    said = run(platform, commands(FIRST) + commands(chapter("Services")) + commands(chapter("Maintenance")))
+    assert said.count('"status":"ready"') == 6
+    assert "nothing is parked" in said
+    for index in ("transactions_user_idx", "idx_games_outcome_created", "idx_fraud_flags_score", "idx_payments_status"):
+        assert index in said
