@@ -6,6 +6,7 @@ from uuid import uuid4
 
 import pytest
 
+from ops.infrastructure.postgres import SUPERUSER
 from tests.end_to_end import support
 from tests.end_to_end.support import Platform, asking
 from tests.ops.runbook import chapter, commands, run, section
@@ -32,6 +33,13 @@ def transaction(platform: Platform) -> str:
         return found
 
 
+def administrator(platform: Platform) -> str:
+    """The URL of the database's administrator."""
+    (password,) = platform.data.rglob("postgres.password")
+    place = platform.environment()["WALLET_DATABASE_URL"].partition("@")[2]
+    return f"postgresql://{SUPERUSER}:{password.read_text().strip()}@{place}"
+
+
 def test_a_player_is_suspended_looked_at_and_let_go_as_it_says(platform: Platform, transaction: str) -> None:
     said = run(platform, commands(FIRST) + commands(chapter("Players")), PLAYER="4711")
     assert '"type":"PERMANENT"' in said
@@ -42,20 +50,25 @@ def test_a_player_is_suspended_looked_at_and_let_go_as_it_says(platform: Platfor
 
 def test_a_ledger_that_is_well_is_shown_to_be(platform: Platform, transaction: str, tmp_path: Path) -> None:
     given = {"TRANSACTION": transaction, "PLAYER": "4711", "BACKUP": str(tmp_path / "backup")}
+    given |= {"DATABASE_URL": administrator(platform)}
     said = run(platform, commands(FIRST) + commands(chapter("Ledger")), **given)
     assert "does not verify" not in said
     assert "nor does the export" not in said
     assert "'ChecksumsFailed': 0.0" in said
     assert {path.name for path in (tmp_path / "backup").iterdir()} == {
-        *("wallet.sql", "compliance.sql", "fraud.sql", "payments.sql", "metrics.sql"),
-        *("journal", "public-keys.json"),
+        *("langsense.sql", "journal", "public-keys.json"),
     }
-    assert "COPY wallet.transactions" in (tmp_path / "backup" / "wallet.sql").read_text()
+    assert "COPY wallet.transactions" in (tmp_path / "backup" / "langsense.sql").read_text()
 
 
 def test_services_are_looked_at_and_their_indexes_are_there(platform: Platform) -> None:
     said = run(platform, commands(FIRST) + commands(chapter("Services")) + commands(chapter("Maintenance")))
     assert said.count('"status":"ready"') == 6
     assert "nothing is parked" in said
-    for index in ("transactions_user_idx", "idx_games_outcome_created", "idx_fraud_flags_score", "idx_payments_status"):
+    for index in (
+        "transactions_user_position_idx",
+        "idx_games_outcome_created",
+        "idx_fraud_flags_score",
+        "idx_payments_status",
+    ):
         assert index in said
