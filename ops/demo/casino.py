@@ -28,6 +28,8 @@ class Result:
     # Requests whose repetitions were answered differently, and sendings without an answer.
     disagreements: list[str] = field(default_factory=list)
     unanswered: list[str] = field(default_factory=list)
+    # Payments through the sandbox, by direction and outcome.
+    paid: Counter[tuple[str, str]] = field(default_factory=Counter)
 
     def note(self, channel: Channel, request: Request, answers: Sequence[Asked]) -> None:
         """Write down the answers to all sendings of one request."""

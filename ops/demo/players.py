@@ -49,7 +49,7 @@ class Player:
     def __init__(self, user_id: int, seed: int) -> None:
         self.user_id = user_id
         self._random = random.Random(f"{seed}/{user_id}")  # noqa: S311 - a simulation
-        self._currency = self._random.choice(CURRENCIES)
+        self.currency = self._random.choice(CURRENCIES)
         self._count = 0
 
     def prepared(self) -> Iterator[Request]:
@@ -71,7 +71,7 @@ class Player:
             kind=Kind.LIMIT_OVERRIDE,
             user_id=self.user_id,
             amount_minor=0,
-            currency=self._currency,
+            currency=self.currency,
             reference_id=LimitName.WITHDRAWAL_COOLDOWN_SECONDS.value,
             reason="a player of long standing",
             actor="demo",
@@ -136,7 +136,7 @@ class Player:
             kind=kind,
             user_id=self.user_id,
             amount_minor=amount_minor,
-            currency=self._currency,
+            currency=self.currency,
             reference_id=reference,
             round_id=f"round-{reference}" if reference and kind not in _HOLDS else None,
             provider=provider,

@@ -60,6 +60,11 @@ def show(console: Console, result: Result, checks: Sequence[Check]) -> None:
     console.print(table)
     console.print(f"{result.sent} requests in {result.seconds:.0f} s: {result.rate():.0f}/s; from request to decision:")
     console.print(_latencies(result))
+    if result.paid:
+        said = ", ".join(
+            f"{direction} {outcome} {count}" for (direction, outcome), count in sorted(result.paid.items())
+        )
+        console.print(f"{result.paid.total()} payments through the sandbox: {said}")
     show_checks(console, checks)
 
 
@@ -89,6 +94,7 @@ def as_json(result: Result, checks: Sequence[Check]) -> dict[str, Any]:
             for channel, values in sorted(result.latencies_s.items())
         },
         "retried_requests": result.retried,
+        "payments": {" ".join(name): count for name, count in sorted(result.paid.items())},
         "proof": [
             {"check": check.name, "holds": check.holds, "looked_at": check.looked_at, "findings": check.findings}
             for check in checks

@@ -4,6 +4,7 @@ import asyncio
 import random
 import time
 from collections.abc import Mapping
+from contextlib import AsyncExitStack
 from typing import Any
 from uuid import UUID
 
@@ -14,8 +15,10 @@ from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from ops import development_secrets, proof, up, verify
+from ops.demo import cashier as cashiers
 from ops.demo import channels
 from ops.demo.casino import Result, play
+from ops.demo.players import Player
 from ops.demo.report import Display
 from ops.places import Places
 from ops.proof import MAX_FINDINGS, Check
@@ -34,8 +37,12 @@ async def run(
     seed = seed if seed is not None else random.randrange(2**32)  # noqa: S311 - a simulation
     first_user = random.Random(seed).choice(_FIRST_USERS)  # noqa: S311
     token = up.token(places, "admin", None)
-    async with channels.rest(places, token) as rest, channels.kafka(places) as kafka:
-        result = await play(
+    async with AsyncExitStack() as stack:
+        rest = await stack.enter_async_context(channels.rest(places, token))
+        kafka = await stack.enter_async_context(channels.kafka(places))
+        # A platform whose providers are real ones has no money to play with.
+        cashier = await stack.enter_async_context(cashiers.cashier(places, token)) if places.sandbox_url else None
+        playing = play(
             (rest, kafka),
             staff=kafka,
             players=players,
@@ -45,9 +52,16 @@ async def run(
             seed=seed,
             watch=Display(console, duration_s).watch,
         )
-    with console.status("proving"):
-        checks = await prove(places, result)
-    return result, checks
+        if cashier is None:
+            result, paid = await playing, None
+        else:
+            all_players = [Player(first_user + count, seed) for count in range(players)]
+            paying = cashier.serve(all_players, rate=rate, duration_s=duration_s, seed=seed)
+            result, paid = await asyncio.gather(playing, paying)
+            result.paid = paid.outcomes
+        with console.status("proving"):
+            agreement = [await cashier.agreement(paid)] if cashier is not None and paid is not None else []
+            return result, [*await prove(places, result), *agreement]
 
 
 async def prove(places: Places, result: Result) -> list[Check]:
