@@ -26,8 +26,8 @@ def service(database: Database, kafka: BrokerOptions, tmp_path: Path) -> Iterato
     """Makes services that end with the test."""
     made: list[Service] = []
 
-    def make(name: str = "wallet_service", **more: str) -> Service:
-        made.append(Service(name, environment(database, kafka, tmp_path, **more), tmp_path))
+    def make(name: str = "wallet_service", port: int | None = None, **more: str) -> Service:
+        made.append(Service(name, environment(database, kafka, tmp_path, **more), tmp_path, port))
         return made[-1]
 
     yield make

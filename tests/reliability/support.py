@@ -47,9 +47,9 @@ PAUSE_S = 1 / 20
 class Service:
     """One of the platform's services as a process of its own, on a port of its own. It never outlives the tests."""
 
-    def __init__(self, name: str, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, name: str, environment: Mapping[str, str], folder: Path, port: int | None = None) -> None:
         self.name = name
-        self.port = free_port()
+        self.port = port or free_port()
         self.log = folder / f"{name}-{self.port}.log"
         self._environment = {**os.environ, **environment}
         self._child: Child | None = None
@@ -139,6 +139,7 @@ def environment(database: Database, kafka: BrokerOptions, folder: Path, **more: 
         "CHECKPOINT_SINK": (folder / "checkpoints").as_uri(),
         "WALLET_DATABASE_URL": database.dsn("wallet_service"),
         "METRICS_DATABASE_URL": database.dsn("metrics_service"),
+        "PAYMENTS_DATABASE_URL": database.dsn("payments_service"),
         # Many small batches have many ends to be cut at.
         "WALLET_BATCH_RECORDS": "50",
         **more,

@@ -1,0 +1,138 @@
+"""The runbook's sections on payments do what they say: each step's commands run on a platform, and print what is so."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from textwrap import dedent
+from typing import Any
+from uuid import uuid4
+
+import httpx2
+import pytest
+
+from ops.development_secrets import read
+from ops.infrastructure.postgres import wheel_programs
+from tests.end_to_end import support
+from tests.end_to_end.support import Ask, Platform, asking, passport, until
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
+
+PAGE = Path(__file__).parents[2] / "docs" / "runbook.md"
+PLAYER = 5600
+USER = f"/users/{PLAYER}"
+DOWN, FAILING = "Payment System Down", "Payment Withdrawal Failing"
+BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+
+
+def section(title: str) -> str:
+    """What stands below a heading, up to the next one."""
+    found = re.search(rf"^#+ {title}\n(.*?)(?=^#+ |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
+    assert found is not None, title
+    return found[1]
+
+
+def commands(text: str) -> str:
+    """The commands in a text, as they stand."""
+    return "".join(dedent(block) for _, block in BLOCK.findall(text))
+
+
+def run(platform: Platform, title: str, step: int, **given: str) -> str:
+    """What a step's commands print, for whoever has run those at the head of `Payments`."""
+    (text,) = re.findall(rf"^{step}\. (.*?)(?=^{step + 1}\. |\Z)", section(title), re.MULTILINE | re.DOTALL)
+    script = commands(section("Payments")) + commands(text)
+    in_place = re.sub(r"\.venv/bin/langsense (\w+)", rf"{support.LANGSENSE} \1 --data {platform.data}", script)
+    names = "".join(f"{name}={value}\n" for name, value in given.items())
+    return support.shell(f"PATH={wheel_programs()}:$PATH\n{names}{in_place}", platform)
+
+
+def pay(ask: Ask, direction: str, amount: str, currency: str = "USD", instrument: str = "tok_a") -> Any:
+    """What a player is answered who pays in or out."""
+    body = {"user_id": PLAYER, "amount": amount, "currency": currency, "provider": "sandbox", "method": "card"}
+    response = ask("player", "POST", f"/payments/{direction}", body | {"instrument": instrument}, key=str(uuid4()))
+    assert response.status_code in (201, 202), response.text
+    return response.json()
+
+
+def until_it_is(ask: Ask, payment_id: str, status: str) -> None:
+    """Wait until a payment stands somewhere."""
+    until(lambda: ask("finance", "GET", f"/payments/{payment_id}").json()["status"] == status)
+
+
+@pytest.fixture(scope="module")
+def queued(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
+    """The folder of a platform that ran with PAYMENT_SERVICE_DISABLED, and a payment that was asked for then."""
+    data = tmp_path_factory.mktemp("up") / "data"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PAYMENT_SERVICE_DISABLED", "true")
+        with support.running(data) as platform, asking(platform, PLAYER) as ask:
+            return data, pay(ask, "deposits", "11.00")["id"]
+
+
+@pytest.fixture(scope="module")
+def platform(queued: tuple[Path, str]) -> Iterator[Platform]:
+    """The same platform without it."""
+    with support.running(queued[0]) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def ask(platform: Platform) -> Iterator[Ask]:
+    """The platform, and on it a player who is known, and need not wait with a withdrawal."""
+    with asking(platform, PLAYER) as asked:
+        assert asked("player", "POST", f"{USER}/kyc", passport("560100200")).status_code == 201
+        until(lambda: asked("player", "GET", f"{USER}/kyc").json()["tier"]["name"] == "VERIFIED")
+        at_once = {"seconds": 0, "currency": "EUR", "reason": "known for years"}
+        assert asked("risk", "PUT", f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS", at_once).status_code == 200
+        yield asked
+
+
+def test_what_was_asked_for_under_the_setting_is_done_without_it(ask: Ask, queued: tuple[Path, str]) -> None:
+    until_it_is(ask, queued[1], "completed")
+    moves = ask("finance", "GET", f"/payments/{queued[1]}").json()["moves"]
+    assert [move["waits_for"] for move in moves[:3]] == [None, "queue", None]
+
+
+def test_payment_system_down(platform: Platform, ask: Ask) -> None:
+    assert '"available":false' in run(platform, DOWN, 1)
+    waiting = [pay(ask, "deposits", "20.00")["id"] for _ in range(2)]
+    said = run(platform, DOWN, 2)
+    assert all(payment_id in said for payment_id in waiting)
+    assert re.search(r"\| sandbox +\| USD +\| +2\b", said), said
+
+    assert '"available":true' in run(platform, DOWN, 3)
+    for payment_id in waiting:
+        until_it_is(ask, payment_id, "completed")
+    said = run(platform, DOWN, 4)
+    (count,) = re.findall(r"^ completed \| +(\d+)$", said, re.MULTILINE)
+    assert int(count) >= 2
+    assert f"'completed': {count}" in said
+    assert " created " not in said
+    assert '"payments":[]' in said
+
+
+def test_payment_withdrawal_failing(platform: Platform, ask: Ask) -> None:
+    token = read(platform.data / "secrets", "sandbox_api_token")
+    sandbox = platform.environment()["SANDBOX_URL"]
+    # Its webhooks get lost, and it takes its time with whatever goes back to this instrument.
+    with httpx2.Client(base_url=sandbox, headers={"Authorization": f"Bearer {token}"}, trust_env=False) as provider:
+        came = pay(ask, "deposits", "50.00", "EUR", "tok_waiting")["id"]
+        until_it_is(ask, came, "processing")
+        provider.post(f"/control/payments/{came}", json={"outcome": "completed"}).raise_for_status()
+        until_it_is(ask, came, "completed")
+        provider.put("/control/faults", json={"drop": 1}).raise_for_status()
+        stuck = pay(ask, "withdrawals", "40.00", "EUR")["id"]
+        until_it_is(ask, stuck, "processing")
+
+        said = run(platform, FAILING, 1, PAYMENT=stuck)
+        assert '{"status":"alive"}' in said
+        assert '"status":"processing"' in said
+        said = run(platform, FAILING, 2, PAYMENT=stuck)
+        assert "webhooks answer 401" in said
+        assert "(0 rows)" in said
+        assert re.search(r'outcome="UNAUTHENTICATED",source="sandbox"} [1-9]', run(platform, FAILING, 3))
+        provider.post(f"/control/payments/{stuck}", json={"outcome": "completed"}).raise_for_status()
+        assert f'"payment_id":"{stuck}"' in run(platform, FAILING, 5, PAYMENT=stuck)
+        assert '"status":"completed"' in run(platform, FAILING, 4, PAYMENT=stuck)
+    done = ask("finance", "GET", f"/payments/{stuck}").json()
+    assert (done["status"], done["posted"]) == ("completed", "captured")
+    assert {word["actor"] for word in done["said"]} == {"finance-development", "admin-development"}

@@ -1,0 +1,207 @@
+"""A provider that does everything wrong, and payments services that are killed wherever they are: in the end the
+provider's books, our payments and the ledger agree to the minor unit, and nobody was credited or paid twice.
+
+PAYMENTS says how many payments there are. The pauses after which a provider is asked again are minutes, an hour, a day:
+time goes by in here by what is due being brought forward in the tables.
+"""
+
+import asyncio
+import os
+import random
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx2
+import pytest
+
+from ops import proof
+from ops.development_certificates import make
+from ops.infrastructure import free_port
+from ops.proof import Check, payments
+from payments_service.handlers.providers.sandbox import SUBJECT
+from shared import clock
+from tests.reliability.payments import Door, Payers
+from tests.reliability.support import Service
+from tests.support import Database, as_administrator, eventually
+
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
+
+PAYMENTS = int(os.environ.get("PAYMENTS", "1000"))
+SEED = int(os.environ.get("PAYMENTS_SEED", "1"))
+INSTANCES = 2
+SANDBOX_TOKEN = "sandbox-" * 4
+FAULTS = {
+    "seed": SEED,
+    "delay_s": 3,
+    **dict.fromkeys(("repeat", "reorder", "drop"), 0.25),
+    **dict.fromkeys(("forge", "contradict", "decline", "no_answer", "refuse"), 0.12),
+}
+AGREED_WITHIN_S = 180.0
+OPEN = "('created', 'pending', 'processing', 'unknown')"
+NOT_BY_STAFF = "waits_for IS NULL AND id NOT IN (SELECT payment_id FROM payments.settlement_exceptions)"
+# Each payment moves its money once. The parts of a withdrawal are captured one by one from the hold that they share.
+MOVED_TWICE = """SELECT reference_id, kind::text FROM wallet.transactions
+    WHERE status = 'posted' AND provider = 'sandbox' AND kind <> 'WITHDRAWAL_CAPTURE'
+    GROUP BY reference_id, kind HAVING count(*) > 1"""
+
+
+class World:
+    """A provider, a wallet, and several instances of the payments service before one database."""
+
+    def __init__(self, database: Database, service: Callable[..., Service], folder: Path) -> None:
+        self.database = database
+        self.draw = random.Random(SEED)
+        self.door = Door()
+        certificates = make(SUBJECT, clock.utc_now())
+        port = free_port()
+        shared = {
+            "SANDBOX_URL": f"http://127.0.0.1:{port}",
+            "SANDBOX_API_TOKEN": SANDBOX_TOKEN,
+            "SANDBOX_WEBHOOK_SECRET": "whsec_of-the-tests-alone",
+        }
+        self.wallet = service()
+        self.sandbox = service(
+            "ops.sandbox",
+            port,
+            **shared,
+            SANDBOX_FILE=str(folder / "sandbox.db"),
+            SANDBOX_WEBHOOK_URL=self.door.url,
+            SANDBOX_RETRY_S="0.2",
+            SANDBOX_CERTIFICATE=certificates.certificate,
+            SANDBOX_CERTIFICATE_KEY=certificates.key,
+        )
+        self.instances = [
+            service(
+                "payments_service",
+                **shared,
+                SANDBOX_AUTHORITY=certificates.authority,
+                WALLET_SERVICE_URL=self.wallet.url,
+                FRAUD_SERVICE_URL=self.door.url,
+            )
+            for _ in range(INSTANCES)
+        ]
+        self.door.instances = self.instances
+        self.kills = 0
+        headers = {"Authorization": f"Bearer {SANDBOX_TOKEN}"}
+        self.provider = httpx2.AsyncClient(base_url=self.sandbox.url, headers=headers, trust_env=False, timeout=30)
+
+    async def start(self) -> None:
+        """Everything, ready."""
+        every = (self.wallet, self.sandbox, *self.instances)
+        for each in every:
+            each.start()
+        for each in every:
+            await each.until_ready()
+
+    async def plan(self, faults: dict[str, Any]) -> None:
+        """Say what goes wrong at the provider."""
+        (await self.provider.put("/control/faults", json=faults)).raise_for_status()
+
+    async def kill(self) -> None:
+        """Until cancelled: kill an instance wherever it is, and start it again; now and then all of them."""
+        while True:
+            await asyncio.sleep(self.draw.uniform(0.5, 4))
+            falling = self.instances if self.draw.random() < 0.2 else [self.draw.choice(self.instances)]
+            for each in falling:
+                each.kill()
+                self.kills += 1
+            for each in falling:
+                each.start()
+            for each in falling:
+                await each.until_ready()
+
+    async def pass_time(self) -> None:
+        """Until cancelled: what is due later is due now, at whoever has it; what the provider thinks about ends."""
+        while True:
+            await asyncio.sleep(1)
+            await self.bring_forward()
+            await self.end_what_waits(0.5)
+
+    async def bring_forward(self) -> None:
+        """Let the pauses be over."""
+        await as_administrator(self.database, "UPDATE payments.payments SET due_at = now() WHERE due_at > now()")
+
+    async def end_what_waits(self, share: float) -> None:
+        """Have the provider decide on some of what it thinks about, either way."""
+        for booked in (await self.provider.get("/books")).raise_for_status().json():
+            if booked["outcome"] == "processing" and self.draw.random() < share:
+                outcome = self.draw.choice(("completed", "completed", "failed"))
+                path = f"/control/payments/{booked['payment_id']}"
+                (await self.provider.post(path, json={"outcome": outcome})).raise_for_status()
+
+    async def settled(self) -> bool:
+        """Whether the provider has nothing left to tell, and we nothing left to do."""
+        await self.bring_forward()
+        await self.end_what_waits(1)
+        if (await self.provider.get("/control/webhooks")).json()["waiting"]:
+            return False
+        left = f"SELECT 1 FROM payments.payments WHERE (due_at IS NOT NULL OR status IN {OPEN}) AND waits_for IS NULL"
+        return not await as_administrator(self.database, f"{left} LIMIT 1")
+
+    async def agreement(self) -> Check:
+        """The three books beside each other."""
+        books = payments.of_books((await self.provider.get("/books")).raise_for_status().json())
+        async with proof.snapshot(self.database.dsn("payments_service"), "payments") as connection:
+            ours = await payments.of_payments(connection, "sandbox")
+        async with proof.snapshot(self.database.dsn("wallet_service")) as connection:
+            return payments.agreement(books, ours, await payments.of_ledger(connection, "sandbox"))
+
+    async def rows(self, statement: str) -> list[tuple[Any, ...]]:
+        """What a statement finds."""
+        return [tuple(row) for row in await as_administrator(self.database, statement)]
+
+
+async def test_books_payments_and_ledger_agree_whatever_goes_wrong(
+    database: Database, service: Callable[..., Service], tmp_path: Path
+) -> None:
+    world = World(database, service, tmp_path)
+    with world.door.open():
+        await world.start()
+        await world.plan(FAULTS)
+        payers = Payers(world.instances, SEED)
+        beside = [asyncio.create_task(world.kill()), asyncio.create_task(world.pass_time())]
+        try:
+            await payers.pay(PAYMENTS)
+            for each in beside:
+                assert not each.done(), each.exception()
+        finally:
+            for each in beside:
+                each.cancel()
+            await asyncio.gather(*beside, return_exceptions=True)
+        for instance in world.instances:
+            if not instance.alive():
+                instance.start()
+            await instance.until_ready()
+        await world.plan({})
+        await eventually(world.settled, within_s=AGREED_WITHIN_S)
+        await verify(world, payers)
+    await world.provider.aclose()
+
+
+async def verify(world: World, payers: Payers) -> None:
+    """What has to hold in the end, and that enough went wrong before."""
+    check = await world.agreement()
+    assert check.holds, check.findings
+    statuses = Counter(dict(await world.rows("SELECT status, count(*) FROM payments.payments GROUP BY status")))
+    groups = {row[0] for row in await world.rows("SELECT group_id FROM payments.payments WHERE direction <> 'refund'")}
+    assert groups == payers.asked
+    assert await world.rows(MOVED_TWICE) == []
+    assert await world.rows("SELECT user_id, reserved FROM wallet.accounts WHERE reserved <> 0") == []
+    stuck = f"SELECT id, status FROM payments.payments WHERE (status IN {OPEN} OR posted = 'blocked')"
+    assert await world.rows(f"{stuck} AND {NOT_BY_STAFF}") == []
+    async with proof.snapshot(world.database.dsn("wallet_service")) as connection:
+        for held in (
+            await proof.conserved(connection),
+            await proof.folded(connection),
+            await proof.derived(connection),
+        ):
+            assert held.holds, held.findings
+    heard = Counter(dict(await world.rows("SELECT became, count(*) FROM payments.payment_events GROUP BY became")))
+    print(f"{world.kills} kills; payments {dict(statuses)}; webhooks {dict(world.door.webhooks)}; heard {dict(heard)}")
+    assert world.kills >= 3
+    assert statuses["completed"] > PAYMENTS / 10
+    assert statuses["failed"] > 0
+    assert heard["news"] > 0
+    assert world.door.webhooks[401] > 0
