@@ -11,6 +11,9 @@ from payments_service.handlers.providers import choice
 from payments_service.handlers.providers.sandbox import SUBJECT
 from payments_service.settings import ProviderSettings
 from shared import clock
+from shared.errors import Unauthenticated
+from tests.payments_service.samples import NOW, stripe_event
+from tests.payments_service.test_stripe import signed
 
 STRIPE = {"stripe_api_key": "sk_1", "payment_webhook_secret": f"{'w' * 16}, {'v' * 16}"}
 PAYPAL = {
@@ -56,6 +59,27 @@ def test_what_a_provider_needs_is_asked_for(sandbox: dict[str, str]) -> None:
 def test_a_short_secret_is_none() -> None:
     with pytest.raises(ValidationError, match="at least 16 characters"):
         ProviderSettings.model_validate({**STRIPE, "payment_webhook_secret": f"{'w' * 16},short"})
+
+
+async def test_a_webhook_secret_follows_another_while_webhooks_come_under_both() -> None:
+    old, new = "whsec_" + "a" * 32, "whsec_" + "b" * 32
+    body = stripe_event()
+
+    async def believed(setting: str) -> list[bool]:
+        """Whether webhooks under the old secret and the new one are believed."""
+        settings = ProviderSettings.model_validate({**STRIPE, "payment_webhook_secret": setting})
+        stripe = choice.providers(settings, httpx2.AsyncClient(), clock.utc_now)["stripe"]
+        found = []
+        for secret in (old, new):
+            try:
+                found.append(bool(await stripe.read_webhook(signed(body, secret), body, NOW)))
+            except Unauthenticated:
+                found.append(False)
+        return found
+
+    assert await believed(old) == [True, False]
+    assert await believed(f"{new}, {old}") == [True, True]
+    assert await believed(new) == [False, True]
 
 
 def test_paypals_certificates_are_believed_under_the_roots_that_browsers_believe() -> None:

@@ -4,6 +4,7 @@ import json
 from base64 import b64encode
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from textwrap import wrap
 from typing import Any
 
 import httpx2
@@ -12,7 +13,7 @@ from cryptography import x509
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import load_pem_private_key
+from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from ops.development_certificates import Certificates, make
 from payments_service.domain.ports import Direction, Outcome, ProviderRequest
@@ -98,6 +99,11 @@ def signed(
     }
 
 
+def as_pem(certificate: bytes) -> str:
+    lines = "\n".join(wrap(b64encode(certificate).decode(), 64))
+    return f"-----BEGIN CERTIFICATE-----\n{lines}\n-----END CERTIFICATE-----\n"
+
+
 class TestWebhooks:
     async def test_one_that_is_signed_under_the_authority_is_read(self) -> None:
         body = paypal_event()
@@ -128,6 +134,21 @@ class TestWebhooks:
                 continue
             with pytest.raises(Unauthenticated):
                 await there.read_webhook({**headers, name: changed}, body, NOW)
+
+    # A number that is negative is warned of, and refused all the same.
+    @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
+    async def test_one_flipped_bit_of_its_certificate_fails(self) -> None:
+        body = paypal_event()
+        headers = signed(body)
+        certificate = x509.load_pem_x509_certificate(OURS.certificate.encode()).public_bytes(Encoding.DER)
+        fake = FakePayPal({"/v1/notifications/verify-webhook-signature": (200, {"verification_status": "FAILURE"})})
+        # One bit of each byte: each is another certificate to be fetched and held to its chain.
+        for byte in range(len(certificate)):
+            fake.certificate = as_pem(flipped(certificate, byte * 8 + byte % 8))
+            with pytest.raises(Unauthenticated):
+                await provider(fake).read_webhook(headers, body, NOW)
+        fake.certificate = as_pem(certificate)
+        assert await provider(fake).read_webhook(headers, body, NOW)
 
     @pytest.mark.parametrize("name", sorted(signed(b"")))
     async def test_one_without_a_header_fails(self, name: str) -> None:

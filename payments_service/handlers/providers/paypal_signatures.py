@@ -114,7 +114,7 @@ class Verifier:
             raise ServiceUnavailable("the certificate's place does not answer") from None
         try:
             return x509.load_pem_x509_certificates(content)
-        except ValueError:
+        except (ValueError, x509.InvalidVersion):
             raise NotTrusted("what is at the certificate's place is none") from None
 
 
