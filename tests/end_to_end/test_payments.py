@@ -17,6 +17,7 @@ PLAYER = 5500
 USER = f"/users/{PLAYER}"
 # The sandbox decides on it when it is told to, and not before.
 ON_DEMAND = "tok_waiting"
+NOTHING = Decimal(0)
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +74,7 @@ def test_a_deposit_is_in_the_wallet_when_a_webhook_says_so(ask: Ask, sandbox: ht
     # Nobody asks the provider within a minute: what is heard sooner is its webhook.
     assert sandbox.post(f"/control/payments/{begun['id']}", json={"outcome": "completed"}).is_success
     until_it_is(ask, begun["id"], "completed", "credited")
-    assert balance(ask, "KWD") == (before + Decimal("25.125"), 0)
+    assert balance(ask, "KWD") == (before + Decimal("25.125"), NOTHING)
 
 
 def test_a_forged_webhook_is_refused_and_changes_nothing(ask: Ask, sandbox: httpx2.Client, platform: Platform) -> None:
@@ -101,7 +102,7 @@ def test_a_withdrawal_goes_back_to_where_the_money_came_from(ask: Ask, sandbox: 
     assert [part["amount"] for part in paid["parts"]] == ["30.00", "15.00"]
     for part in paid["parts"]:
         until_it_is(ask, part["id"], "completed", "captured")
-    assert balance(ask, "EUR") == (5, 0)
+    assert balance(ask, "EUR") == (Decimal(5), NOTHING)
     books = {each["payment_id"]: each for each in sandbox.get("/books").json()}
     sent = [books[part["id"]] for part in paid["parts"]]
     assert [(each["instrument"], each["amount_minor"], each["outcome"]) for each in sent] == [
@@ -136,7 +137,7 @@ def test_two_of_staff_say_what_became_of_a_withdrawal_and_its_webhook_comes_late
     before, _ = balance(ask, "JPY")
     paid = pay(ask, "withdrawals", "3000", "JPY", ON_DEMAND)
     until_it_is(ask, paid["id"], "processing", "held")
-    assert balance(ask, "JPY") == (before - 3000, 3000)
+    assert balance(ask, "JPY") == (before - 3000, Decimal(3000))
 
     path, word = f"/payments/{paid['id']}/completion", {"outcome": "completed", "reason": "paid", "evidence": "slip 7"}
     assert ask("player", "POST", path, word).status_code == 403
@@ -146,7 +147,7 @@ def test_two_of_staff_say_what_became_of_a_withdrawal_and_its_webhook_comes_late
     assert sandbox.post(f"/control/payments/{paid['id']}", json={"outcome": "completed"}).is_success
     until(lambda: sandbox.get("/control/webhooks").json() == {"waiting": 0})
     done = payment(ask, paid["id"])
-    assert (done["status"], done["posted"], balance(ask, "JPY")) == ("completed", "captured", (before - 3000, 0))
+    assert (done["status"], done["posted"], balance(ask, "JPY")) == ("completed", "captured", (before - 3000, NOTHING))
     assert [said["actor"] for said in done["said"]] == ["finance-development", "admin-development"]
 
 

@@ -6,11 +6,10 @@ import random
 from collections import Counter
 from datetime import timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid5
 
 import pytest
 
-from payments_service.domain import payments as domain
 from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
@@ -110,11 +109,11 @@ class World:
         if completed and self.chance.random() < 0.1:
             booking = self.chance.choice(completed)
             known = {command.command_id for command, _ in self.wallet.decided.values()}
-            if domain.ledger.uuid5(booking.id, "credit") in known and not self._returns(booking.id):
+            if uuid5(booking.id, "credit") in known and not self._returns(booking.id):
                 self.provider.take_back(booking.id, self.chance.choice([Outcome.REFUNDED, Outcome.CHARGED_BACK]))
 
     def _returns(self, deposit_id: UUID) -> bool:
-        _, event = self.wallet.decided[domain.ledger.uuid5(deposit_id, "credit")]
+        _, event = self.wallet.decided[uuid5(deposit_id, "credit")]
         return event.status is Status.REFUSED
 
     async def calm(self) -> None:
@@ -132,7 +131,8 @@ class World:
 def effect_at_provider(booking: Any) -> int:
     if booking.outcome is not Outcome.COMPLETED or booking.direction is Direction.REFUND:
         return 0
-    return booking.request.amount_minor * (1 if booking.direction is Direction.DEPOSIT else -1)
+    amount_minor: int = booking.request.amount_minor
+    return amount_minor * (1 if booking.direction is Direction.DEPOSIT else -1)
 
 
 def effect_of_payment(payment: Payment) -> int:
