@@ -42,7 +42,7 @@ bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, proof, recon
 	@$(BIN)/python -m bench.fraud
 	@$(BIN)/python -m bench.detection
 
-chaos: $(VENV)/ready ## The reliability tests, slow ones included; the wallet beside its model (WALLET_STEPS=50000)
+chaos: $(VENV)/ready ## The reliability tests, slow ones included (PAYMENTS=1000); the wallet beside its model (WALLET_STEPS=50000)
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/reliability
 	@WALLET_STEPS=$${WALLET_STEPS:-50000} $(BIN)/python -m pytest -m slow -s tests/wallet_service/test_stateful.py
 

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -36,13 +37,25 @@ def commands(text: str) -> str:
     return "".join(dedent(block) for _, block in BLOCK.findall(text))
 
 
-def run(platform: Platform, title: str, step: int, **given: str) -> str:
-    """What a step's commands print, for whoever has run those at the head of `Payments`."""
-    (text,) = re.findall(rf"^{step}\. (.*?)(?=^{step + 1}\. |\Z)", section(title), re.MULTILINE | re.DOTALL)
-    script = commands(section("Payments")) + commands(text)
-    in_place = re.sub(r"\.venv/bin/langsense (\w+)", rf"{support.LANGSENSE} \1 --data {platform.data}", script)
-    names = "".join(f"{name}={value}\n" for name, value in given.items())
-    return support.shell(f"PATH={wheel_programs()}:$PATH\n{names}{in_place}", platform)
+def shell(platform: Platform, script: str) -> str:
+    """Run commands on a platform in a folder of its own, where the page's reader has it in the default one."""
+    return support.shell(
+        re.sub(r"\.venv/bin/langsense (\w+)", rf"{support.LANGSENSE} \1 --data {platform.data}", script), platform
+    )
+
+
+@dataclass(frozen=True)
+class Operator:
+    """Somebody on call, in a shell in which the commands at the head of `Payments` have been run."""
+
+    platform: Platform
+    known: str
+
+    def run(self, title: str, step: int, **given: str) -> str:
+        """What a step's commands print."""
+        (text,) = re.findall(rf"^{step}\. (.*?)(?=^{step + 1}\. |\Z)", section(title), re.MULTILINE | re.DOTALL)
+        names = "".join(f"{name}={value}\n" for name, value in given.items())
+        return shell(self.platform, f"PATH={wheel_programs()}:$PATH\n{self.known}{names}{commands(text)}")
 
 
 def pay(ask: Ask, direction: str, amount: str, currency: str = "USD", instrument: str = "tok_a") -> Any:
@@ -86,23 +99,30 @@ def ask(platform: Platform) -> Iterator[Ask]:
         yield asked
 
 
+@pytest.fixture(scope="module")
+def operator(platform: Platform) -> Operator:
+    """Who does what the page says."""
+    head = commands(section("Payments"))
+    return Operator(platform, shell(platform, f"{head}declare -p TOKEN API PROVIDER\ndeclare -f ask\n"))
+
+
 def test_what_was_asked_for_under_the_setting_is_done_without_it(ask: Ask, queued: tuple[Path, str]) -> None:
     until_it_is(ask, queued[1], "completed")
     moves = ask("finance", "GET", f"/payments/{queued[1]}").json()["moves"]
     assert [move["waits_for"] for move in moves[:3]] == [None, "queue", None]
 
 
-def test_payment_system_down(platform: Platform, ask: Ask) -> None:
-    assert '"available":false' in run(platform, DOWN, 1)
+def test_payment_system_down(operator: Operator, ask: Ask) -> None:
+    assert '"available":false' in operator.run(DOWN, 1)
     waiting = [pay(ask, "deposits", "20.00")["id"] for _ in range(2)]
-    said = run(platform, DOWN, 2)
+    said = operator.run(DOWN, 2)
     assert all(payment_id in said for payment_id in waiting)
     assert re.search(r"\| sandbox +\| USD +\| +2\b", said), said
 
-    assert '"available":true' in run(platform, DOWN, 3)
+    assert '"available":true' in operator.run(DOWN, 3)
     for payment_id in waiting:
         until_it_is(ask, payment_id, "completed")
-    said = run(platform, DOWN, 4)
+    said = operator.run(DOWN, 4)
     (count,) = re.findall(r"^ completed \| +(\d+)$", said, re.MULTILINE)
     assert int(count) >= 2
     assert f"'completed': {count}" in said
@@ -110,7 +130,7 @@ def test_payment_system_down(platform: Platform, ask: Ask) -> None:
     assert '"payments":[]' in said
 
 
-def test_payment_withdrawal_failing(platform: Platform, ask: Ask) -> None:
+def test_payment_withdrawal_failing(operator: Operator, platform: Platform, ask: Ask) -> None:
     token = read(platform.data / "secrets", "sandbox_api_token")
     sandbox = platform.environment()["SANDBOX_URL"]
     # Its webhooks get lost, and it takes its time with whatever goes back to this instrument.
@@ -123,16 +143,16 @@ def test_payment_withdrawal_failing(platform: Platform, ask: Ask) -> None:
         stuck = pay(ask, "withdrawals", "40.00", "EUR")["id"]
         until_it_is(ask, stuck, "processing")
 
-        said = run(platform, FAILING, 1, PAYMENT=stuck)
+        said = operator.run(FAILING, 1, PAYMENT=stuck)
         assert '{"status":"alive"}' in said
         assert '"status":"processing"' in said
-        said = run(platform, FAILING, 2, PAYMENT=stuck)
+        said = operator.run(FAILING, 2, PAYMENT=stuck)
         assert "webhooks answer 401" in said
         assert "(0 rows)" in said
-        assert re.search(r'outcome="UNAUTHENTICATED",source="sandbox"} [1-9]', run(platform, FAILING, 3))
+        assert re.search(r'outcome="UNAUTHENTICATED",source="sandbox"} [1-9]', operator.run(FAILING, 3))
         provider.post(f"/control/payments/{stuck}", json={"outcome": "completed"}).raise_for_status()
-        assert f'"payment_id":"{stuck}"' in run(platform, FAILING, 5, PAYMENT=stuck)
-        assert '"status":"completed"' in run(platform, FAILING, 4, PAYMENT=stuck)
+        assert f'"payment_id":"{stuck}"' in operator.run(FAILING, 5, PAYMENT=stuck)
+        assert '"status":"completed"' in operator.run(FAILING, 4, PAYMENT=stuck)
     done = ask("finance", "GET", f"/payments/{stuck}").json()
     assert (done["status"], done["posted"]) == ("completed", "captured")
     assert {word["actor"] for word in done["said"]} == {"finance-development", "admin-development"}
