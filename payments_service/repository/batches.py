@@ -41,7 +41,8 @@ async def of_day(connection: AsyncConnection, provider: str, currency: str, day:
         status=BatchStatus.OPEN,
         reported=False,
     )
-    await connection.execute(new.on_conflict_do_nothing(index_elements=["provider", "currency", "day"]))
+    # Two that make a day's first batch at once conflict in its id or in its day, whichever is looked at first.
+    await connection.execute(new.on_conflict_do_nothing())
     return batch_id
 
 

@@ -212,7 +212,7 @@ async def verify(world: World, payers: Payers) -> None:
             assert held.holds, held.findings
     heard = Counter(dict(await world.rows("SELECT became, count(*) FROM payments.payment_events GROUP BY became")))
     print(f"{world.kills} kills; payments {dict(statuses)}; webhooks {dict(world.door.webhooks)}; heard {dict(heard)}")
-    assert world.kills >= 3
+    assert world.kills >= max(1, PAYMENTS // 100)
     assert statuses["completed"] > PAYMENTS / 10
     assert statuses["failed"] > 0
     assert heard["news"] > 0
