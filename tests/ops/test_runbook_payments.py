@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from textwrap import dedent
 from typing import Any
 from uuid import uuid4
 
@@ -12,36 +11,15 @@ import httpx2
 import pytest
 
 from ops.development_secrets import read
-from ops.infrastructure.postgres import wheel_programs
 from tests.end_to_end import support
 from tests.end_to_end.support import Ask, Platform, asking, passport, until
+from tests.ops.runbook import commands, run, section
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
-PAGE = Path(__file__).parents[2] / "docs" / "runbook.md"
 PLAYER = 5600
 USER = f"/users/{PLAYER}"
 DOWN, FAILING = "Payment System Down", "Payment Withdrawal Failing"
-BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
-
-
-def section(title: str) -> str:
-    """What stands below a heading, up to the next one."""
-    found = re.search(rf"^#+ {title}\n(.*?)(?=^#+ |\Z)", PAGE.read_text(), re.MULTILINE | re.DOTALL)
-    assert found is not None, title
-    return found[1]
-
-
-def commands(text: str) -> str:
-    """The commands in a text, as they stand."""
-    return "".join(dedent(block) for _, block in BLOCK.findall(text))
-
-
-def shell(platform: Platform, script: str) -> str:
-    """Run commands on a platform in a folder of its own, where the page's reader has it in the default one."""
-    return support.shell(
-        re.sub(r"\.venv/bin/langsense (\w+)", rf"{support.LANGSENSE} \1 --data {platform.data}", script), platform
-    )
 
 
 @dataclass(frozen=True)
@@ -54,8 +32,7 @@ class Operator:
     def run(self, title: str, step: int, **given: str) -> str:
         """What a step's commands print."""
         (text,) = re.findall(rf"^{step}\. (.*?)(?=^{step + 1}\. |\Z)", section(title), re.MULTILINE | re.DOTALL)
-        names = "".join(f"{name}={value}\n" for name, value in given.items())
-        return shell(self.platform, f"PATH={wheel_programs()}:$PATH\n{self.known}{names}{commands(text)}")
+        return run(self.platform, self.known + commands(text), **given)
 
 
 def pay(ask: Ask, direction: str, amount: str, currency: str = "USD", instrument: str = "tok_a") -> Any:
@@ -103,7 +80,7 @@ def ask(platform: Platform) -> Iterator[Ask]:
 def operator(platform: Platform) -> Operator:
     """Who does what the page says."""
     head = commands(section("Payments"))
-    return Operator(platform, shell(platform, f"{head}declare -p TOKEN API PROVIDER\ndeclare -f ask\n"))
+    return Operator(platform, run(platform, f"{head}declare -p TOKEN API PROVIDER\ndeclare -f ask\n"))
 
 
 def test_what_was_asked_for_under_the_setting_is_done_without_it(ask: Ask, queued: tuple[Path, str]) -> None:
