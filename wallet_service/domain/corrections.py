@@ -8,6 +8,7 @@ from wallet_service.domain.state import (
     Concerned,
     Decision,
     DisputeState,
+    Facts,
     Original,
     counted_back,
     noted,
@@ -35,7 +36,9 @@ def reverse(command: Command, concerned: Concerned, now: datetime) -> Decision:
     if entry.debit is Account.CASH and cash < command.amount_minor:
         return refused(command, concerned, Reason.INSUFFICIENT_FUNDS, available_minor=cash)
     after = original._replace(reversed_minor=original.reversed_minor + command.amount_minor)
-    decision = posted(command, concerned, now, entry=entry, original=after)
+    # For whoever adds up the journal: the row alone then says what it takes back.
+    facts: Facts = {"reversed_kind": original.kind.value}
+    decision = posted(command, concerned, now, entry=entry, original=after, facts=facts)
     return counted_back(decision, original.kind, original.posted_at)
 
 

@@ -1,6 +1,7 @@
 """Kafka in: every ledger row, each once, in lane order."""
 
 from collections.abc import Sequence
+from zoneinfo import ZoneInfo
 
 from aiokafka import ConsumerRecord
 from faststream.kafka import KafkaRouter
@@ -8,12 +9,15 @@ from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from metrics_service import domain, repository
+from metrics_service.domain.fold import fold
+from metrics_service.handlers.restating import restating
+from metrics_service.repository import totals
 from metrics_service.settings import Settings
 from shared.broker import BrokerOptions, batches
+from shared.clock import Clock
 from shared.contracts.events import LedgerEvent
 from shared.contracts.topics import LEDGER_EVENTS
-from shared.inbox import LedgerInbox
+from shared.inbox import Apply, LedgerInbox
 from shared.progress import Progress
 from shared.telemetry import Metrics
 
@@ -40,6 +44,15 @@ def router(
     return kafka
 
 
-async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent]) -> None:
+def applying(zone: ZoneInfo, clock: Clock) -> Apply:
     """How rows change this service's tables, in the transaction that moves its inbox."""
-    await repository.save(connection, domain.fold(events))
+
+    async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent]) -> None:
+        increments = fold(events, zone)
+        causes = {
+            day: f"ledger row: lane {at.lane}, position {at.position}" for day, at in sorted(increments.named.items())
+        }
+        async with restating(connection, causes, clock):
+            await totals.save(connection, increments)
+
+    return apply

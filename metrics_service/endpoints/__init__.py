@@ -1,0 +1,1 @@
+"""HTTP in: figures and reports, for the platform's own services alone."""

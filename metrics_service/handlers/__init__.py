@@ -1,0 +1,1 @@
+"""Kafka in, and what the service does by itself: closing days, sending reports."""
