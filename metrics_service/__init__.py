@@ -1,6 +1,7 @@
-"""Metrics: what happened per day, in figures that finance can recompute from the journal.
+"""Metrics: what happened by day and hour, in figures that finance can recompute from the journal, and reports.
 
-Owns: totals per day, currency, kind, status and reason (`daily_totals`).
-Hears: `ledger.events.v1`.
-Says: nothing.
+Owns: totals per day and hour, who played, what is owed to players, providers' fees; closed days and what was restated
+of them; which reports were sent.
+Hears: `ledger.events.v1`, `payments.events.v1`.
+Says: `metrics.events.v1`.
 """

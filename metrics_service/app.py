@@ -1,29 +1,43 @@
 """The metrics service's composition root: `uvicorn --factory metrics_service.app:create_app`."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import Any
 
 from fastapi import FastAPI
+from faststream.kafka import KafkaBroker
+from sqlalchemy.ext.asyncio import AsyncEngine
 
-from metrics_service import endpoints, handlers, tables
-from metrics_service.repository import Reads
-from metrics_service.settings import Settings
-from shared import broker, database, journal, migrations, service
+from metrics_service import tables
+from metrics_service.endpoints import figures
+from metrics_service.endpoints import reports as report_endpoints
+from metrics_service.handlers import ledger, payments
+from metrics_service.handlers.closing import Closing, check_time_zone
+from metrics_service.handlers.payments import ProviderFees
+from metrics_service.repository.reports import ReportKeys, Reports
+from metrics_service.settings import REPORT_KEYS, Settings
+from shared import broker, clock, database, journal, keyring, migrations, service
 from shared.broker import BrokerOptions, Publisher
-from shared.contracts.topics import LEDGER_EVENTS
+from shared.contracts.topics import LEDGER_EVENTS, METRICS_EVENTS, PAYMENTS_EVENTS
 from shared.inbox import LedgerInbox
+from shared.journal import HttpJournal
+from shared.outbox import Outbox
 from shared.progress import Progress
 from shared.service import Health
 from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
 
 SERVICE = "metrics_service"
+SOURCE = f"/langsense/{SERVICE}"
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
-    options = BrokerOptions.of(settings, SERVICE)
+    key_source = keyring.source_of(settings, REPORT_KEYS)
+    keys = ReportKeys(*key_source.read())
+    options, zone = BrokerOptions.of(settings, SERVICE), settings.figures_time_zone
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
     engine = database.create_engine(
         settings.metrics_database_url, application=SERVICE, schema=tables.SCHEMA, metrics=metrics
@@ -33,16 +47,25 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     inbox = LedgerInbox(
         engine=engine,
         table=tables.inbox,
-        journal=journal.HttpJournal(wallet),
+        journal=HttpJournal(wallet),
         publisher=publisher,
-        apply=handlers.apply,
+        apply=ledger.applying(zone, clock.utc_now),
         metrics=metrics,
     )
-    progress = Progress(options, LEDGER_EVENTS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
-    kafka = broker.consumer_broker(options)
-    kafka.include_router(handlers.router(settings, options, inbox=inbox, progress=progress, metrics=metrics))
-
-    health.alive_while("consumer", progress.problem)
+    reports = Reports(engine, zone, keys, clock.utc_now)
+    progress = {
+        topic: Progress(options, topic, stalled_after_s=settings.stalled_after_s, metrics=metrics)
+        for topic in (LEDGER_EVENTS, PAYMENTS_EVENTS)
+    }
+    consumers = _consumers(settings, options, engine, inbox, publisher, progress, metrics)
+    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = {
+        "inbox": inbox.watch,
+        "closing": Closing(settings, engine=engine, inbox=inbox, journal=HttpJournal(wallet), clock=clock.utc_now).run,
+        "outbox": Outbox(engine, publisher, topic=METRICS_EVENTS, source=SOURCE).run,
+        "keys": partial(keyring.follow, key_source, settings.keys_look_every_s, keys.take),
+    }
+    health.alive_while("consumer", progress[LEDGER_EVENTS].problem)
+    health.alive_while("payments", progress[PAYMENTS_EVENTS].problem)
     health.alive_while("tasks", tasks.problem)
     health.ready_when("database", lambda: migrations.check_at_head(engine, SERVICE, tables.SCHEMA))
 
@@ -52,13 +75,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
             stack.push_async_callback(engine.dispose)
             stack.push_async_callback(wallet.aclose)
             await migrations.wait_until_at_head(engine, SERVICE, tables.SCHEMA)
+            await check_time_zone(engine, zone)
             stack.push_async_callback(publisher.stop)
             await publisher.start()
-            stack.push_async_callback(kafka.stop)
-            await broker.start_consumers(kafka)
+            for kafka in consumers.values():
+                stack.push_async_callback(kafka.stop)
+                await broker.start_consumers(kafka)
             stack.push_async_callback(tasks.stop)
-            tasks.start("inbox", inbox.watch())
-            tasks.start("progress", progress.watch(lambda: broker.consumer_of(kafka)))
+            for name, loop in loops.items():
+                tasks.start(name, loop())
+            for topic, kafka in consumers.items():
+                tasks.start(f"progress of {topic}", progress[topic].watch(partial(broker.consumer_of, kafka)))
             yield
 
     return service.application(
@@ -67,6 +94,27 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         health=health,
         metrics=metrics,
         lifespan=lifespan,
-        routers=(endpoints.router(settings, Reads(engine)),),
+        routers=(figures.router(settings, engine), report_endpoints.router(settings, reports)),
         openapi_url=None,
     )
+
+
+def _consumers(
+    settings: Settings,
+    options: BrokerOptions,
+    engine: AsyncEngine,
+    inbox: LedgerInbox,
+    publisher: Publisher,
+    progress: Mapping[str, Progress],
+    metrics: Metrics,
+) -> Mapping[str, KafkaBroker]:
+    """The ledger's consumer, and one of payments, so that the ledger waits for nothing."""
+    fees = ProviderFees(engine, publisher, settings.figures_time_zone, metrics, clock.utc_now)
+    routers = {
+        LEDGER_EVENTS: ledger.router(settings, options, inbox=inbox, progress=progress[LEDGER_EVENTS], metrics=metrics),
+        PAYMENTS_EVENTS: payments.router(settings, options, fees, progress=progress[PAYMENTS_EVENTS], metrics=metrics),
+    }
+    consumers = {topic: broker.consumer_broker(options) for topic in routers}
+    for topic, kafka in consumers.items():
+        kafka.include_router(routers[topic])
+    return consumers

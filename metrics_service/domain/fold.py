@@ -7,7 +7,7 @@ from heapq import nsmallest
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
-from shared.contracts.events import LedgerEvent, LanePosition
+from shared.contracts.events import LanePosition, LedgerEvent
 from shared.contracts.kinds import MOVES_NOTHING, Kind, Status
 from shared.figures import rules
 from shared.figures.facts import LARGEST_WINS, Cut, Win

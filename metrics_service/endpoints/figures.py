@@ -76,7 +76,6 @@ def router(settings: Settings, engine: AsyncEngine) -> APIRouter:
     @endpoints.get("/totals", summary="The figures of all days")
     async def totals() -> Totals:
         lines, positions = await reads.totals()
-        nothing = Facts(DAY_ZERO, DAY_ZERO, lines, (), (), (), (), (), {})
         found = figures.of_period(Facts(EVER, EVER, lines))
         currencies = {
             currency: Kinds(kinds=of.kinds, ggr_minor=of.ggr_minor, refusals=of.refusals)

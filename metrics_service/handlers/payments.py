@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import date
+from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -86,7 +87,7 @@ class ProviderFees:
                 await fees.save(connection, told)
 
 
-def _causes(told: Sequence[ToldFee], before: Mapping[object, date]) -> Mapping[date, str]:
+def _causes(told: Sequence[ToldFee], before: Mapping[UUID, date]) -> Mapping[date, str]:
     """The days that change, and by which payment: a newer fee may leave the day of an older one."""
     causes: dict[date, str] = {}
     for each in told:

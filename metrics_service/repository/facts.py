@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, TextClause, text
+from sqlalchemy import TextClause, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from shared import database
@@ -64,17 +64,20 @@ class Totals(NamedTuple):
 async def read(connection: AsyncConnection, first: date, last: date) -> Facts:
     """The facts of the days from `first` to `last`, in the snapshot that `connection` has."""
 
-    async def rows(query: TextClause, **bound: date) -> Sequence[Row[Any]]:
-        return (await connection.execute(query, bound)).all()
+    async def rows(query: TextClause, **bound: date) -> Sequence[tuple[Any, ...]]:
+        return [tuple(row) for row in await connection.execute(query, bound)]
 
     days = {"first": first, "last": last}
     return Facts(
         first=first,
         last=last,
-        lines=[Line(*row[:9], int(row[9])) for row in await rows(_LINES, **days)],
+        lines=[Line._make(_whole(row)) for row in await rows(_LINES, **days)],
         active=[Players(*row) for row in await rows(_ACTIVE, **days)],
         new=[Players(*row) for row in await rows(_NEW, **days)],
-        owed=[OwedOn(row[0], row[1], Owed(int(row[2]), int(row[3]))) for row in await rows(_OWED, last=last, eve=first - timedelta(days=1))],
+        owed=[
+            OwedOn(day, currency, Owed(int(cash), int(reserved)))
+            for day, currency, cash, reserved in await rows(_OWED, last=last, eve=first - timedelta(days=1))
+        ],
         fees=[Fee(*row) for row in await rows(_FEES, **days)],
         wins=[Win(*row) for row in await rows(_WINS, **days)],
         cut={row[0]: Cut(row[1], row[2]) for row in await rows(_CUT)},
@@ -83,7 +86,8 @@ async def read(connection: AsyncConnection, first: date, last: date) -> Facts:
 
 async def hours(connection: AsyncConnection, day: date) -> Sequence[HourLine]:
     """What each hour of a day moved."""
-    return [HourLine(*row[:5], int(row[5])) for row in await connection.execute(_HOURS, {"day": day})]
+    found = await connection.execute(_HOURS, {"day": day})
+    return [HourLine._make(_whole(row)) for row in found]
 
 
 class Reads:
@@ -95,5 +99,10 @@ class Reads:
     async def totals(self) -> Totals:
         """The totals of all days over all lanes."""
         async with database.reading(self._engine) as connection:
-            lines = [Line(*row[:9], int(row[9])) for row in await connection.execute(_ALL_LINES)]
+            lines = [Line._make(_whole(row)) for row in await connection.execute(_ALL_LINES)]
             return Totals(lines, {row.lane: row.position for row in await connection.execute(_POSITIONS)})
+
+
+def _whole(row: Sequence[Any]) -> tuple[Any, ...]:
+    # A sum of bigints comes as a decimal.
+    return *row[:-1], int(row[-1])

@@ -39,8 +39,9 @@ _PLAYERS = """INSERT INTO players AS t (user_id, currency, first_day)
     LEFT JOIN players p USING (user_id, currency) WHERE p.first_day IS NULL OR p.first_day > n.first_day
     ON CONFLICT (user_id, currency) DO UPDATE SET first_day = least(t.first_day, excluded.first_day)"""
 _WINS = f"""WITH new AS (
-        SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::date[], $4::text[], $5::bigint[], $6::bigint[], $7::text[])
-            AS n(lane, position, day, currency, amount, user_id, game)
+        SELECT * FROM unnest(
+            $1::smallint[], $2::bigint[], $3::date[], $4::text[], $5::bigint[], $6::bigint[], $7::text[]
+        ) AS n(lane, position, day, currency, amount, user_id, game)
     ), ranked AS (
         SELECT lane, position, is_new,
             row_number() OVER (PARTITION BY lane, day, currency ORDER BY amount DESC, position) AS place
@@ -55,8 +56,10 @@ _WINS = f"""WITH new AS (
         WHERE NOT r.is_new AND r.place > {LARGEST_WINS} AND w.lane = r.lane AND w.position = r.position
     )
     INSERT INTO largest_wins (lane, position, day, currency, amount, user_id, game)
-    SELECT n.* FROM new n JOIN ranked r USING (lane, position) WHERE r.is_new AND r.place <= {LARGEST_WINS}"""  # noqa: S608, E501
-_HEADS = """INSERT INTO lane_heads (lane, position, head) SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
+    SELECT n.* FROM new n JOIN ranked r USING (lane, position) WHERE r.is_new AND r.place <= {LARGEST_WINS}
+"""  # noqa: S608
+_HEADS = """INSERT INTO lane_heads (lane, position, head)
+    SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
     ON CONFLICT (lane) DO UPDATE SET position = excluded.position, head = excluded.head"""
 
 
@@ -97,5 +100,3 @@ def _win(win: Win) -> tuple[Any, ...]:
 def _turned(rows: Sequence[Sequence[Any]], width: int) -> Sequence[Sequence[Any]]:
     """Rows as columns."""
     return [[row[number] for row in rows] for number in range(width)]
-
-

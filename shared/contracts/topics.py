@@ -28,6 +28,7 @@ GAME_ROUNDS = "game.rounds.v1"
 PAYMENTS_EVENTS = "payments.events.v1"
 COMPLIANCE_EVENTS = "compliance.events.v1"
 FRAUD_EVENTS = "fraud.events.v1"
+METRICS_EVENTS = "metrics.events.v1"
 
 PARKED_SUFFIX = ".parked"
 
@@ -40,6 +41,8 @@ _SOURCES = (
     Topic(PAYMENTS_EVENTS, "user_id", "payments", "anyone", 7 * DAY_MS),
     Topic(COMPLIANCE_EVENTS, "user_id", "compliance", "anyone", 7 * DAY_MS),
     Topic(FRAUD_EVENTS, "user_id", "fraud", "anyone", 7 * DAY_MS),
+    # About no player: its key is 0.
+    Topic(METRICS_EVENTS, "0", "metrics", "anyone", 30 * DAY_MS, partitions=1),
 )
 
 

@@ -46,7 +46,7 @@ class Players(NamedTuple):
 
     day: date | None
     currency: str
-    count: int
+    number: int
 
 
 class OwedOn(NamedTuple):

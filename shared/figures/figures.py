@@ -121,10 +121,10 @@ def of_period(facts: Facts) -> dict[str, CurrencyFigures]:
             _break_down(found[line.currency], line)
     for players in facts.active:
         if players.day is None:
-            found[players.currency].active_players = players.count
+            found[players.currency].active_players = players.number
     for players in facts.new:
         if players.day is None:
-            found[players.currency].new_players = players.count
+            found[players.currency].new_players = players.number
     for fee in facts.fees:
         found[fee.currency].provider_fees_minor += fee.fee_minor
         found[fee.currency].providers[fee.provider].fees_minor += fee.fee_minor
@@ -135,6 +135,9 @@ def of_period(facts: Facts) -> dict[str, CurrencyFigures]:
     for figures in found.values():
         _conclude(figures)
         figures.games = _most_played(figures.games)
+        figures.kinds = dict(sorted(figures.kinds.items()))
+        figures.refusals = dict(sorted(figures.refusals.items()))
+        figures.providers = dict(sorted(figures.providers.items()))
     return dict(sorted(found.items()))
 
 
@@ -146,10 +149,10 @@ def of_days(facts: Facts) -> Days:
             _count(found[line.currency][line.day], line)
     for active in facts.active:
         if active.day is not None:
-            found[active.currency][active.day].active_players = active.count
+            found[active.currency][active.day].active_players = active.number
     for new in facts.new:
         if new.day is not None:
-            found[new.currency][new.day].new_players = new.count
+            found[new.currency][new.day].new_players = new.number
     for fee in facts.fees:
         found[fee.currency][fee.day].provider_fees_minor += fee.fee_minor
     _add_up_owed(facts, found)
@@ -297,5 +300,3 @@ def _most_played(games: Mapping[str, GameFigures]) -> dict[str, GameFigures]:
 
 def _win(win: Win) -> WinFigures:
     return WinFigures(win.amount_minor, win.user_id, win.game, win.day.isoformat(), win.lane, win.position)
-
-

@@ -43,7 +43,13 @@ def days_before(first: date, last: date) -> tuple[date, date]:
 
 
 def of(
-    facts: Facts, before: Facts, *, time_zone: str, made_at: datetime, open_days: Sequence[date], corrected: Sequence[Corrected]
+    facts: Facts,
+    before: Facts,
+    *,
+    time_zone: str,
+    made_at: datetime,
+    open_days: Sequence[date],
+    corrected: Sequence[Corrected],
 ) -> Report:
     """A report that is not signed yet: of a period, beside the one before it."""
     return {

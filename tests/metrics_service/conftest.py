@@ -1,13 +1,16 @@
 """The metrics service as its tests run it."""
 
 from collections.abc import AsyncIterator
+from zoneinfo import ZoneInfo
 
 import pytest
 from faststream.kafka import KafkaRouter
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from metrics_service import handlers, tables
+from metrics_service import tables
+from metrics_service.handlers import ledger as handlers
 from metrics_service.settings import Settings
+from shared import clock
 from shared import database as databases
 from shared.broker import BrokerOptions, Publisher
 from shared.inbox import LedgerInbox
@@ -15,6 +18,9 @@ from shared.progress import Progress
 from shared.telemetry import Metrics
 from shared.testing import FakeLedger
 from tests.support import TOKEN, Database, Instance, consuming
+
+UTC = ZoneInfo("UTC")
+REPORT_KEYS = "r1:" + "7e" * 32
 
 
 @pytest.fixture
@@ -33,6 +39,7 @@ def settings() -> Settings:
         internal_api_token=TOKEN,
         metrics_database_url="postgresql://nobody:nothing@127.0.0.1:1/nowhere",
         wallet_service_url="http://127.0.0.1:1",
+        report_keys=REPORT_KEYS,
     )
 
 
@@ -65,5 +72,5 @@ def instance(
         table=tables.inbox,
         journal=ledger,
         publisher=publisher,
-        apply=handlers.apply,
+        apply=handlers.applying(UTC, clock.utc_now),
     )

@@ -26,7 +26,7 @@ async def test_it_follows_the_ledger_and_is_well(
         await eventually(applied)
         assert (await client.get("/health/ready")).json() == {"status": "ready", "checks": {"database": "ok"}}
         live = await client.get("/health/live")
-        assert live.json() == {"status": "alive", "checks": {"consumer": "ok", "tasks": "ok"}}
+        assert live.json() == {"status": "alive", "checks": {"consumer": "ok", "payments": "ok", "tasks": "ok"}}
         assert "langsense_consumer_lag_records" in (await client.get("/metrics")).text
 
 

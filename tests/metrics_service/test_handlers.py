@@ -8,7 +8,7 @@ import pytest
 from aiokafka import AIOKafkaConsumer, ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from metrics_service.repository import Reads
+from metrics_service.repository.facts import Reads
 from shared import broker
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.events import LedgerEvent
@@ -193,7 +193,11 @@ async def test_starting_from_zero_gives_the_same_figures(
     async with instance():
         await until_reached(engine, ledger)
     before = await figures(engine)
-    await as_administrator(database, "TRUNCATE metrics.inbox, metrics.daily_totals")
+    await as_administrator(
+        database,
+        "TRUNCATE metrics.inbox, metrics.daily_totals, metrics.hourly_totals, metrics.daily_owed, "
+        "metrics.daily_players, metrics.players, metrics.largest_wins",
+    )
     assert await figures(engine) == {}
     async with instance() as inbox:
         await inbox.catch_up()

@@ -135,7 +135,7 @@ CREATE INDEX report_runs_every_idx ON report_runs (every, due_at);
 GRANT SELECT, INSERT, UPDATE ON lane_heads, daily_totals, hourly_totals, daily_owed, players, provider_fees, report_runs
     TO metrics_service;
 GRANT SELECT, INSERT ON daily_players, closed_days, restatements TO metrics_service;
-GRANT SELECT, INSERT, DELETE ON largest_wins, outbox TO metrics_service;
+GRANT SELECT, INSERT, DELETE ON largest_wins, outbox TO metrics_service
 """
 _DAY = "in the platform''s time zone, of the wallet''s created_at"
 _COMMENTS = {
@@ -160,7 +160,8 @@ _COMMENTS = {
 def upgrade() -> None:
     op.drop_table("daily_totals")
     op.execute("DELETE FROM inbox")
-    op.execute(_SQL)
+    for statement in _SQL.split(";\n"):
+        op.execute(statement)
     for column, comment in _COMMENTS.items():
         op.execute(f"COMMENT ON COLUMN {column} IS '{comment}'")
     for table in ("daily_totals", "hourly_totals"):

@@ -1,0 +1,5 @@
+"""A report as a document, in every form that finance asks for."""
+
+from shared.reports.forms import Format, render
+
+__all__ = ["Format", "render"]
