@@ -175,7 +175,7 @@ def assembled(
             blocks.router(door, postings, clock.utc_now),
             audits.router(door, rates, reads, records),
             reconciliations.router(settings, door, reads, records, clock.utc_now),
-            reports.router(door, reads),
+            reports.router(door, reads, records),
             audit_log.router(door, records),
             audit_log.audits(door, records, clock.utc_now),
             kyc.router(door, asking),

@@ -28,6 +28,7 @@ class Scope(StrEnum):
     WORK_ON_FLAGS = "fraud:flags"
     WRITE_FRAUD_RULES = "fraud:rules"
     READ_REPORTS = "reports:read"
+    EXPORT_REPORTS = "reports:export"
     AUDIT_BALANCES = "balances:audit"
     READ_INTEGRITY = "integrity:read"
     RECONCILE = "reconciliations"
@@ -100,7 +101,10 @@ SCOPES_OF_ROLE: Mapping[Role, frozenset[Scope]] = {
     | _KYC
     | _GUARDS
     | {Scope.WRITE_LIMITS, Scope.REQUEST_LIMITS, Scope.READ_AUDIT, Scope.AUDIT_COMPLIANCE, Scope.SET_PLAY},
-    Role.FINANCE: _STAFF | _AUDITORS | _PAYMENTS | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.CORRECT},
+    Role.FINANCE: _STAFF
+    | _AUDITORS
+    | _PAYMENTS
+    | {Scope.WRITE_FUNDS, Scope.READ_REPORTS, Scope.EXPORT_REPORTS, Scope.CORRECT},
     Role.ADMIN: frozenset(Scope) - _ITSELF,
 }
 

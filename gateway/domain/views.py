@@ -23,6 +23,7 @@ from shared.contracts.fields import MAX_INT64
 from shared.contracts.kinds import MOVES_NOTHING, Account, Kind, Status
 from shared.contracts.readings import Dispute, DisputeStatus
 from shared.errors import FieldError, InvalidInput
+from shared.figures.figures import in_decimals
 from shared.money import to_decimal
 
 PENDING = "pending"
@@ -241,18 +242,6 @@ def audit(found: Mapping[str, Any]) -> dict[str, Any]:
 def figures(currencies: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
     """Figures by currency, with every `…_minor` in them as a decimal string under its name without that ending."""
     return {currency: in_decimals(found, currency) for currency, found in currencies.items()}
-
-
-def in_decimals(value: Any, currency: str) -> Any:
-    """A value with every `…_minor` in it, null or not, as a decimal string under its name without that ending."""
-    if not isinstance(value, Mapping):
-        return value
-    return {
-        name.removesuffix("_minor"): to_decimal(inner, currency)
-        if name.endswith("_minor") and inner is not None
-        else in_decimals(inner, currency)
-        for name, inner in value.items()
-    }
 
 
 def cursor_of(position: int) -> str:

@@ -22,6 +22,7 @@ from shared.contracts.readings import (
     ReadTransaction,
     RestrictionsReading,
 )
+from shared.contracts.reports import Format
 from shared.errors import NotFound, NotSealedYet, RateLimited, ServiceUnavailable
 
 log = logs.get(__name__)
@@ -152,6 +153,11 @@ class Reads:
     async def daily_report(self, day: date) -> DailyReport:
         """The figures of one UTC day, as the metrics service says them."""
         return decoded(_REPORT, await get(self._metrics, f"/reports/daily/{day.isoformat()}"))
+
+    async def report(self, first: date, last: date, form: Format) -> bytes:
+        """The signed report of a period, in a form."""
+        query = {"from": first.isoformat(), "to": last.isoformat(), "format": form.value}
+        return await get(self._metrics, "/reports/export", query)
 
 
 def _page(limit: int, before: int | None) -> dict[str, int]:

@@ -19,7 +19,6 @@ from shared.figures.rules import FORMULAS
 from shared.money import to_decimal, to_minor
 
 FORM = "langsense.report.v1"
-MOST_DAYS = 366
 
 Report = dict[str, Any]
 

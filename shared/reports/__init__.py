@@ -1,5 +1,5 @@
 """A report as a document, in every form that finance asks for."""
 
-from shared.reports.forms import Format, render
+from shared.reports.forms import render
 
-__all__ = ["Format", "render"]
+__all__ = ["render"]

@@ -92,8 +92,8 @@ class Play:
                 yield self._row(Kind.EXCLUSION, 0, reference="TEMPORARY", currency="XXX")
             case "held payout":
                 held = Entry(Account.REVENUE, Account.RESERVED)
-                yield self._row(Kind.GAME_PAYOUT, amount * 100, reference=game, entry=held)
-                yield self._row(Kind.PAYOUT_RELEASE, amount * 60, reference=game)
+                yield self._row(Kind.GAME_PAYOUT, amount * 5, reference=game, entry=held)
+                yield self._row(Kind.PAYOUT_RELEASE, amount * 3, reference=game)
 
     def _corrections(self, amount: int, provider: str) -> Iterator[LedgerEvent]:
         kind = self._draw.choice(
