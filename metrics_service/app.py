@@ -16,12 +16,13 @@ from metrics_service.handlers import ledger, payments
 from metrics_service.handlers.closing import Closing, check_time_zone
 from metrics_service.handlers.payments import ProviderFees
 from metrics_service.repository.reports import ReportKeys, Reports
-from metrics_service.settings import REPORT_KEYS, Settings
+from metrics_service.settings import Settings
 from shared import broker, clock, database, journal, keyring, migrations, service
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.topics import LEDGER_EVENTS, METRICS_EVENTS, PAYMENTS_EVENTS
 from shared.inbox import LedgerInbox
 from shared.journal import HttpJournal
+from shared.keyring import REPORT_KEYS
 from shared.outbox import Outbox
 from shared.progress import Progress
 from shared.service import Health

@@ -2,15 +2,13 @@
 
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr
+from pydantic import Field
 
-from shared.keyring import KeyNames, KeyPlace
+from shared.keyring import ReportKeySettings
 from shared.settings import Dsn, Seconds, ServiceSettings, Url
 
-REPORT_KEYS: KeyNames = ("report_keys",)
 
-
-class Settings(ServiceSettings, KeyPlace):
+class Settings(ServiceSettings, ReportKeySettings):
     """What the metrics service reads from its environment."""
 
     metrics_database_url: Dsn
@@ -21,5 +19,3 @@ class Settings(ServiceSettings, KeyPlace):
     figures_time_zone: ZoneInfo = Field(default_factory=lambda: ZoneInfo("UTC"))
     # A day is closed so long after its end.
     figures_close_after_s: Seconds = 300
-    # The Ed25519 keys that sign reports, `id:hex[,id:hex…]`, newest first, each the 32 bytes of a seed.
-    report_keys: SecretStr | None = None

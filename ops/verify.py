@@ -21,18 +21,20 @@ from ops.places import Places
 from ops.proof import Check, Outside, export
 from ops.proof.walk import Progress
 from shared import clock, database, journal
-from shared.checkpoints import PublicKeys, verify_receipt
+from shared.checkpoints import PublicKeys, SigningKeys, verify_receipt
 from shared.contracts.audit import NewAuditEntries, NewAuditEntry
 from shared.contracts.checkpoints import Receipt
 from shared.errors import ConfigurationError, ServiceUnavailable
 from shared.keyring import (
     AUDIT_KEYS,
     LEDGER_KEYS,
+    REPORT_KEYS,
     AuditKeySettings,
     KeyNames,
     KeyPlace,
     Keyring,
     KeySettings,
+    ReportKeySettings,
     source_of,
 )
 
@@ -154,12 +156,15 @@ def audit_keyring(found: Places) -> Keyring:
 
 
 def _keyring(found: Places, place: type[KeyPlace], names: KeyNames) -> Keyring:
+    return Keyring.read(source_of(_place(found, place), names))
+
+
+def _place(found: Places, place: type[KeyPlace]) -> KeyPlace:
     try:
-        settings = place(_secrets_dir=found.secrets_dir, secrets_dir=found.secrets_dir)
+        return place(_secrets_dir=found.secrets_dir, secrets_dir=found.secrets_dir)
     except ValidationError as error:
         wrong = {str(finding["loc"][0]).upper() for finding in error.errors(include_input=False)}
         raise ConfigurationError(f"out of range: {', '.join(sorted(wrong))}") from None
-    return Keyring.read(source_of(settings, names))
 
 
 def own_public_keys(found: Places) -> PublicKeys:
@@ -167,9 +172,15 @@ def own_public_keys(found: Places) -> PublicKeys:
     return keyring(found).signing.public()
 
 
+def report_public_keys(found: Places) -> PublicKeys:
+    """The public halves of the keys that sign reports."""
+    (text,) = source_of(_place(found, ReportKeySettings), REPORT_KEYS).read()
+    return SigningKeys.parse(text, "REPORT_KEYS").public()
+
+
 def all_public_keys(found: Places) -> PublicKeys:
-    """As `own_public_keys`, with the audit log's."""
-    return own_public_keys(found).and_those(audit_keyring(found).signing.public())
+    """As `own_public_keys`, with the audit log's and those of reports."""
+    return own_public_keys(found).and_those(audit_keyring(found).signing.public()).and_those(report_public_keys(found))
 
 
 def read_public_keys(file: Path) -> PublicKeys:

@@ -34,6 +34,7 @@ KeyTexts = tuple[str, ...]
 
 LEDGER_KEYS: KeyNames = ("chain_keys", "checkpoint_keys")
 AUDIT_KEYS: KeyNames = ("audit_keys", "audit_signing_keys")
+REPORT_KEYS: KeyNames = ("report_keys",)
 
 
 class KeyPlace(BaseSettings):
@@ -69,6 +70,13 @@ class AuditKeySettings(KeyPlace):
 
     audit_keys: SecretStr | None = None
     audit_signing_keys: SecretStr | None = None
+
+
+class ReportKeySettings(KeyPlace):
+    """Where the keys that sign reports come from."""
+
+    # Ed25519 keys, in the form of the checkpoints'.
+    report_keys: SecretStr | None = None
 
 
 class KeySource(Protocol):

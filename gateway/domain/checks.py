@@ -10,6 +10,7 @@ from gateway.domain.views import Balance, WalletView
 from shared.contracts.commands import Command
 from shared.contracts.kinds import Account, Kind, Status
 from shared.contracts.readings import Check
+from shared.figures.figures import in_decimals
 
 
 class CheckView(BaseModel):
@@ -37,7 +38,7 @@ def view(command: Command, found: Check) -> dict[str, Any]:
         "allowed": allowed,
         "code": found.reason,
         "detail": _detail(found) if allowed else explain(found),
-        "facts": views.in_decimals(found.facts or {}, found.currency),
+        "facts": in_decimals(found.facts or {}, found.currency),
         "held": allowed and command.kind is Kind.GAME_PAYOUT and found.credit == Account.RESERVED,
         "wallet": views.wallet(command.user_id, [balance]),
     }

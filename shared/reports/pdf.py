@@ -8,7 +8,7 @@ from datetime import datetime
 
 import orjson
 from fpdf import FPDF
-from fpdf.enums import TableBordersLayout
+from fpdf.enums import TableBordersLayout, WrapMode, XPos, YPos
 from fpdf.fonts import FontFace
 
 from shared.figures.report import Report
@@ -143,4 +143,5 @@ def _widths(table: Table) -> tuple[int, ...]:
 def _text(paper: _Paper, text: str, size: float, *, bold: bool = False) -> None:
     paper.set_font(style="B" if bold else "", size=size)
     paper.set_text_color(INK)
-    paper.multi_cell(0, size * 1.5, latin(text), new_x="LMARGIN", new_y="NEXT", wrapmode="CHAR" if not bold else "WORD")
+    mode = WrapMode.WORD if bold else WrapMode.CHAR
+    paper.multi_cell(0, size * 1.5, latin(text), new_x=XPos.LMARGIN, new_y=YPos.NEXT, wrapmode=mode)

@@ -1,6 +1,6 @@
 """What a report's page and its PDF show beside the charts: headline figures and tables, as texts."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Any, NamedTuple
 
@@ -46,7 +46,7 @@ class Table(NamedTuple):
 
     title: str
     heads: tuple[str, ...]
-    rows: list[tuple[str, ...]]
+    rows: Sequence[tuple[str, ...]]
     texts: int = 1
 
 

@@ -444,6 +444,7 @@ def build(
     compliance: Handler | None = None,
     fraud: Handler = elsewhere,
     payments: Handler = elsewhere,
+    metrics: Handler = elsewhere,
     **overrides: Any,
 ) -> FastAPI:
     """The gateway's application around a made-up wallet."""
@@ -453,7 +454,7 @@ def build(
     reads = Reads(
         httpx2.AsyncClient(transport=httpx2.MockTransport(wallet.answer), base_url="http://wallet"),
         suspicion,
-        httpx2.AsyncClient(transport=httpx2.MockTransport(elsewhere), base_url="http://metrics"),
+        httpx2.AsyncClient(transport=httpx2.MockTransport(metrics), base_url="http://metrics"),
     )
     paying = httpx2.AsyncClient(transport=httpx2.MockTransport(payments), base_url="http://payments")
     owners = gateway_app.Owners(

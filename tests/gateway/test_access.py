@@ -130,6 +130,8 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/settlement-exceptions"): (None, CASHIERS),
     ("POST", "/api/v1/settlement-exceptions/{exception_id}/resolution"): ({}, CASHIERS),
     ("GET", "/api/v1/reports/daily/{date}"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
+    ("GET", "/api/v1/reports/summary"): (None, frozenset({Role.FINANCE, Role.ADMIN, Role.RISK})),
+    ("GET", "/api/v1/reports/export"): (None, frozenset({Role.FINANCE, Role.ADMIN})),
 }
 OPEN_ROUTES = {
     ("POST", "/api/v1/webhooks/kyc"),
@@ -177,8 +179,9 @@ async def test_each_route_lets_in_its_roles_and_no_other(
     client: httpx2.AsyncClient, method: str, path: str, role: Role
 ) -> None:
     body, allowed = ROUTES[method, path]
+    query = {"from": "2026-11-01", "to": "2026-11-24"} if "/reports/" in path else {"currency": "USD"}
 
-    response = await client.request(method, concrete(path), json=body, params={"currency": "USD"}, headers=bearer(role))
+    response = await client.request(method, concrete(path), json=body, params=query, headers=bearer(role))
 
     assert response.status_code != 401
     assert (response.status_code != 403) == (role in allowed), response.text
