@@ -15,6 +15,8 @@ from metrics_service.endpoints import reports as report_endpoints
 from metrics_service.handlers import ledger, payments
 from metrics_service.handlers.closing import Closing, check_time_zone
 from metrics_service.handlers.payments import ProviderFees
+from metrics_service.handlers.schedule import Schedule, Way
+from metrics_service.handlers.sending import Folder, Mail
 from metrics_service.repository.reports import ReportKeys, Reports
 from metrics_service.settings import Settings
 from shared import broker, clock, database, journal, keyring, migrations, service
@@ -62,6 +64,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = {
         "inbox": inbox.watch,
         "closing": Closing(settings, engine=engine, inbox=inbox, journal=HttpJournal(wallet), clock=clock.utc_now).run,
+        "reports": Schedule(settings, engine=engine, reports=reports, ways=_ways(settings), clock=clock.utc_now).run,
         "outbox": Outbox(engine, publisher, topic=METRICS_EVENTS, source=SOURCE).run,
         "keys": partial(keyring.follow, key_source, settings.keys_look_every_s, keys.take),
     }
@@ -98,6 +101,16 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         routers=(figures.router(settings, engine), report_endpoints.router(settings, reports)),
         openapi_url=None,
     )
+
+
+def _ways(settings: Settings) -> Mapping[str, Way]:
+    """The ways that the settings name."""
+    ways: dict[str, Way] = {}
+    if settings.smtp_host is not None:
+        ways["email"] = Mail(settings, settings.report_formats)
+    if settings.report_folder is not None:
+        ways["folder"] = Folder(settings.report_folder, settings.report_formats)
+    return ways
 
 
 def _consumers(

@@ -26,6 +26,7 @@
         ├── DatabaseUnavailable     PostgreSQL does not answer within the bound
         ├── ServiceUnavailable      another service does not answer within the bound
         ├── SinkUnavailable         the place for checkpoints outside the database cannot be read or written
+        ├── DeliveryFailed          a report could not be sent
         ├── KeysUnavailable         the place that the keys come from does not answer, or has none
         ├── NotSealedYet            a decision's checkpoint has not been made yet
         └── RateLimited             too many requests; says when to come back
@@ -219,6 +220,12 @@ class ServiceUnavailable(TransientError):
     """Another service does not answer within the bound."""
 
     code = "SERVICE_UNAVAILABLE"
+
+
+class DeliveryFailed(TransientError):
+    """A report could not be sent."""
+
+    code = "DELIVERY_FAILED"
 
 
 class SinkUnavailable(TransientError):

@@ -11,7 +11,7 @@ from shared.reports.tables import Card, Table, cards, last_tables, subtitle, tab
 _STYLE = """
 :root{color-scheme:light}*{box-sizing:border-box}
 body{margin:0;background:#F4F6F8;color:#1B2733;font:15px/1.5 system-ui,"Segoe UI",Roboto,Arial,sans-serif}
-svg{font-family:inherit;display:block;width:100%;height:auto}
+svg,img{font-family:inherit;display:block;width:100%;height:auto}
 header{background:#1F3A5F;color:#fff;padding:28px 0}header h1{margin:0;font-size:26px}
 header p{margin:4px 0 0;opacity:.85}
 .in{max-width:1120px;margin:0 auto;padding:0 24px}
