@@ -28,6 +28,7 @@ def ensure(folder: Path) -> None:
     _once(folder / "checkpoint_keys", f"s1:{secrets.token_hex(32)}")
     _once(folder / "audit_keys", f"a1:{secrets.token_hex(32)}")
     _once(folder / "audit_signing_keys", f"b1:{secrets.token_hex(32)}")
+    _once(folder / "regulatory_keys", f"p1:{secrets.token_hex(32)}")
     _once(folder / "report_keys", f"r1:{secrets.token_hex(32)}")
     _once(folder / "kyc_keys", f"e1:{secrets.token_hex(32)}")
     _once(folder / "kyc_index_keys", f"i1:{secrets.token_hex(32)}")

@@ -15,8 +15,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ops import development_secrets, migrate, parked, places, reconcile, up, verify
-from ops import report as financial
+from ops import development_secrets, finance, migrate, parked, places, reconcile, up, verify
 from ops.demo import report
 from ops.demo.run import run as run_demo
 from ops.evidence.manifest import Scope
@@ -238,32 +237,6 @@ def export_journal(
     console.print(f"{rows} rows are in {out}", soft_wrap=True)
 
 
-@app.command(name="report")
-def report_command(
-    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")],
-    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, also in it.")],
-    out: Annotated[Path, typer.Option("--out", help="Its ending is the form: json, csv, xlsx, pdf, parquet, html.")],
-    data: Data = None,
-) -> None:
-    """Write the financial report of some days, in the platform's time zone, into a file."""
-    size = financial.write(places.find(data), first.date(), last.date(), out, Console())
-    typer.echo(f"{size} bytes are in {out}")
-
-
-@app.command(name="verify-report")
-def verify_report(
-    file: Annotated[Path, typer.Argument(help="A report in its JSON form.")],
-    public_keys: PublicKeysFile = None,
-    data: Data = None,
-) -> None:
-    """Recompute every figure of a report from the journal, at the positions that it names. Exit 1 if one differs."""
-    console = Console()
-    checks = asyncio.run(financial.verified(places.find(data), file, public_keys, console))
-    report.show_checks(console, checks)
-    if not all(check.holds for check in checks):
-        raise typer.Exit(1)
-
-
 @app.command(name="verify-receipt")
 def verify_receipt(
     file: Annotated[Path, typer.Argument(help="A receipt, as GET /transactions/{id}/receipt answers it.")],
@@ -328,6 +301,7 @@ def public_keys_command(data: Data = None) -> None:
 
 parked_app = typer.Typer(help="Records that could not be processed.", no_args_is_help=True)
 app.add_typer(parked_app, name="parked")
+finance.add_to(app)
 
 
 @parked_app.command(name="list")

@@ -34,6 +34,7 @@ from shared.keyring import (
     KeyPlace,
     Keyring,
     KeySettings,
+    KeyTexts,
     ReportKeySettings,
     source_of,
 )
@@ -155,6 +156,11 @@ def audit_keyring(found: Places) -> Keyring:
     return _keyring(found, AuditKeySettings, AUDIT_KEYS)
 
 
+def keys_of(found: Places, place: type[KeyPlace], names: KeyNames) -> KeyTexts:
+    """Sets of keys, as they are written where the platform's KEY_SOURCE says."""
+    return source_of(_place(found, place), names).read()
+
+
 def _keyring(found: Places, place: type[KeyPlace], names: KeyNames) -> Keyring:
     return Keyring.read(source_of(_place(found, place), names))
 
@@ -174,7 +180,7 @@ def own_public_keys(found: Places) -> PublicKeys:
 
 def report_public_keys(found: Places) -> PublicKeys:
     """The public halves of the keys that sign reports."""
-    (text,) = source_of(_place(found, ReportKeySettings), REPORT_KEYS).read()
+    (text,) = keys_of(found, ReportKeySettings, REPORT_KEYS)
     return SigningKeys.parse(text, "REPORT_KEYS").public()
 
 

@@ -35,6 +35,7 @@ KeyTexts = tuple[str, ...]
 LEDGER_KEYS: KeyNames = ("chain_keys", "checkpoint_keys")
 AUDIT_KEYS: KeyNames = ("audit_keys", "audit_signing_keys")
 REPORT_KEYS: KeyNames = ("report_keys",)
+REGULATORY_KEYS: KeyNames = ("regulatory_keys",)
 
 
 class KeyPlace(BaseSettings):
@@ -77,6 +78,13 @@ class ReportKeySettings(KeyPlace):
 
     # Ed25519 keys, in the form of the checkpoints'.
     report_keys: SecretStr | None = None
+
+
+class RegulatoryKeySettings(KeyPlace):
+    """Where the keys of pseudonyms come from."""
+
+    # HMAC keys, in the form of the chain's.
+    regulatory_keys: SecretStr | None = None
 
 
 class KeySource(Protocol):

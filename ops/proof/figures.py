@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from datetime import date, timedelta
 from typing import Any
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import Row, bindparam, text
 from sqlalchemy.dialects.postgresql import ARRAY, BIGINT, SMALLINT
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -64,14 +64,10 @@ async def facts(
     connection: AsyncConnection, first: date, last: date, zone: str, cut: Mapping[int, Cut], fees: Sequence[Fee]
 ) -> Facts:
     """The facts of the days from `first` to `last`, of the rows up to `cut`. `fees` are taken as they are."""
-    lanes = {"lanes": list(cut), "positions": [at.position for at in cut.values()]}
     days = {"first": first, "last": last}
 
     async def rows(query: str, **bound: date) -> Sequence[tuple[Any, ...]]:
-        asked = text(f"{_COUNTED} {query}").bindparams(
-            bindparam("lanes", type_=ARRAY(SMALLINT)), bindparam("positions", type_=ARRAY(BIGINT))
-        )
-        return [tuple(row) for row in await connection.execute(asked, {**lanes, "zone": zone, **bound})]
+        return [tuple(row) for row in await counted(connection, query, zone, cut, **bound)]
 
     return Facts(
         first=first,
@@ -87,6 +83,23 @@ async def facts(
         wins=[Win(*row) for row in await rows(_WINS, **days)],
         cut=cut,
     )
+
+
+async def counted(
+    connection: AsyncConnection, query: str, zone: str, cut: Mapping[int, Cut], **bound: date
+) -> Sequence[Row[Any]]:
+    """What a query over `counted` finds: every row up to the cut, as it counts."""
+    asked = text(f"{_COUNTED} {query}").bindparams(
+        bindparam("lanes", type_=ARRAY(SMALLINT)), bindparam("positions", type_=ARRAY(BIGINT))
+    )
+    lanes = {"lanes": list(cut), "positions": [at.position for at in cut.values()]}
+    return (await connection.execute(asked, {**lanes, "zone": zone, **bound})).all()
+
+
+async def cut_now(connection: AsyncConnection) -> dict[int, Cut]:
+    """The end of each lane."""
+    found = await connection.execute(text("SELECT lane, position, encode(head, 'hex') FROM lanes ORDER BY lane"))
+    return {row[0]: Cut(row[1], row[2]) for row in map(tuple, found)}
 
 
 async def heads(connection: AsyncConnection, cut: Mapping[int, Cut]) -> dict[int, Cut]:
