@@ -4,6 +4,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 from faststream.kafka import KafkaBroker
@@ -33,6 +34,7 @@ from shared.telemetry import Metrics
 
 SERVICE = "metrics_service"
 SOURCE = f"/langsense/{SERVICE}"
+Loop = Callable[[], Coroutine[Any, Any, None]]
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
@@ -47,23 +49,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     )
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     publisher = Publisher(options)
-    inbox = LedgerInbox(
-        engine=engine,
-        table=tables.inbox,
-        journal=HttpJournal(wallet),
-        publisher=publisher,
-        apply=ledger.applying(zone, clock.utc_now),
-        metrics=metrics,
-    )
+    inbox = _inbox(engine, HttpJournal(wallet), publisher, zone, metrics)
     reports = Reports(engine, zone, keys, clock.utc_now)
     progress = {
         topic: Progress(options, topic, stalled_after_s=settings.stalled_after_s, metrics=metrics)
         for topic in (LEDGER_EVENTS, PAYMENTS_EVENTS)
     }
     consumers = _consumers(settings, options, engine, inbox, publisher, progress, metrics)
-    loops: Mapping[str, Callable[[], Coroutine[Any, Any, None]]] = {
+    closing = Closing(settings, engine=engine, inbox=inbox, journal=HttpJournal(wallet), clock=clock.utc_now)
+    loops: Mapping[str, Loop] = {
         "inbox": inbox.watch,
-        "closing": Closing(settings, engine=engine, inbox=inbox, journal=HttpJournal(wallet), clock=clock.utc_now).run,
+        "closing": closing.run,
         "reports": Schedule(settings, engine=engine, reports=reports, ways=_ways(settings), clock=clock.utc_now).run,
         "outbox": Outbox(engine, publisher, topic=METRICS_EVENTS, source=SOURCE).run,
         "keys": partial(keyring.follow, key_source, settings.keys_look_every_s, keys.take),
@@ -100,6 +96,15 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         lifespan=lifespan,
         routers=(figures.router(settings, engine), report_endpoints.router(settings, reports)),
         openapi_url=None,
+    )
+
+
+def _inbox(
+    engine: AsyncEngine, wallet: HttpJournal, publisher: Publisher, zone: ZoneInfo, metrics: Metrics
+) -> LedgerInbox:
+    apply = ledger.applying(zone, clock.utc_now)
+    return LedgerInbox(
+        engine=engine, table=tables.inbox, journal=wallet, publisher=publisher, apply=apply, metrics=metrics
     )
 
 

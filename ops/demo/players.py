@@ -14,6 +14,7 @@ CURRENCIES = ("USD", "EUR", "JPY")
 FIRST_DEPOSIT_MINOR = 100_000
 # A stake that no simulated player can have: its bet is refused.
 TOO_MUCH_MINOR = 10**12
+GAMES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +150,8 @@ class Player:
 
     def _reference(self) -> str:
         self._count += 1
-        return f"game-{self.user_id}-{self._count}"
+        # A game's name ends at the colon.
+        return f"game_{(self.user_id + self._count) % GAMES}:{self.user_id}-{self._count}"
 
 
 _HOLDS = (Kind.WITHDRAWAL_HOLD, Kind.WITHDRAWAL_CAPTURE, Kind.WITHDRAWAL_RELEASE)

@@ -36,10 +36,14 @@ BREACHES = [
     Breach("fraud_service/app.py", "import shared.testing", "fraud_service.app -> shared.testing"),
     Breach("shared/contracts/kinds.py", "import shared.database", "shared.contracts.kinds -> shared.database"),
     Breach(
-        "metrics_service/domain.py", "import metrics_service.tables", "metrics_service.domain -> metrics_service.tables"
+        "metrics_service/domain/__init__.py",
+        "import metrics_service.tables",
+        "metrics_service.domain -> metrics_service.tables",
     ),
     Breach(
-        "metrics_service/handlers.py", "import metrics_service.app", "metrics_service.handlers -> metrics_service.app"
+        "metrics_service/handlers/__init__.py",
+        "import metrics_service.app",
+        "metrics_service.handlers -> metrics_service.app",
     ),
     Breach(
         "fraud_service/endpoints/__init__.py",
@@ -52,8 +56,8 @@ BREACHES = [
         "fraud_service.repository -> fraud_service.settings",
     ),
     Breach("fraud_service/domain/__init__.py", "import sqlalchemy", "fraud_service.domain -> sqlalchemy"),
-    Breach("metrics_service/domain.py", "import shared.database", "metrics_service.domain -> shared.database"),
-    Breach("metrics_service/repository.py", "import fastapi", "metrics_service.repository -> fastapi"),
+    Breach("metrics_service/domain/__init__.py", "import shared.database", "metrics_service.domain -> shared.database"),
+    Breach("metrics_service/repository/__init__.py", "import fastapi", "metrics_service.repository -> fastapi"),
 ]
 
 

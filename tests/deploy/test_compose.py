@@ -166,6 +166,12 @@ class TestWhatIsKeptApart:
         seen = made - hidden(compose["services"][SANDBOX])
         assert {name for name in seen if not name.startswith("sandbox_")} == {development_secrets.JWKS}
 
+    @pytest.mark.parametrize(("keys", "seers"), [("report_keys", {"metrics"}), ("regulatory_keys", set())])
+    def test_the_keys_of_reports_and_pseudonyms_are_where_they_are_used(
+        self, compose: Compose, keys: str, seers: set[str]
+    ) -> None:
+        assert {name for name in APPLICATIONS if keys not in hidden(compose["services"][name])} == seers
+
     def test_the_wallet_alone_writes_the_checkpoints_and_the_command_reads_them(self, compose: Compose) -> None:
         blocks = compose["services"]
         (folder,) = {

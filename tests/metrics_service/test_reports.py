@@ -1,27 +1,32 @@
 """Every figure of a report equals a plain sum over the journal, and one digit that is changed is found."""
 
 import json
-from collections.abc import Mapping
+import random
+from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy.ext.asyncio import AsyncEngine
+from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from metrics_service.handlers import ledger as handlers
 from metrics_service.repository.reports import ReportKeys, Reports
+from metrics_service.tables import inbox
 from ops import proof
 from ops.proof.reported import reported
 from shared import clock
 from shared.checkpoints import PublicKeys
 from shared.contracts.events import LedgerEvent
 from shared.figures.report import signed
+from shared.inbox import LedgerInbox
 from shared.money import to_decimal
+from shared.telemetry import Metrics
+from shared.testing import FakeLedger
 from tests.metrics_service.conftest import REPORT_KEYS
 from tests.metrics_service.conftest import UTC as ZONE
 from tests.metrics_service.play import CURRENCIES, DAYS, FIRST, Play, take, write
-from tests.support import LANES, Database, as_administrator
+from tests.support import LANES, Database, Recorder, as_administrator, record
 
 pytestmark = pytest.mark.integration
 
@@ -204,3 +209,50 @@ async def test_any_cut_of_the_same_rows_into_batches_gives_the_same_report(
 
 def _signed_again(report: Report) -> Report:
     return signed({name: value for name, value in report.items() if name != "signature"}, KEYS.signing)
+
+
+class Killed(Exception):
+    """Stands for a process that ends in the middle of a batch."""
+
+
+async def test_a_service_that_is_killed_and_fed_again_at_random_points_gives_the_same_report(
+    database: Database, engine: AsyncEngine
+) -> None:
+    draw = random.Random(3)
+    rows = list(Play(4000, players=200).rows())
+    await write(database, rows)
+    counted = handlers.applying(ZONE, clock.utc_now)
+
+    async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent]) -> None:
+        await counted(connection, events)
+        if draw.random() < 0.4:
+            raise Killed
+
+    def started() -> LedgerInbox:
+        return LedgerInbox(
+            engine=engine,
+            table=inbox,
+            journal=FakeLedger(LANES),
+            publisher=Recorder(),
+            apply=apply,
+            metrics=Metrics(),
+        )
+
+    at = kills = 0
+    while at < len(rows):
+        # After a kill, and sometimes without one, Kafka brings what it brought before.
+        start = max(0, at - draw.randrange(300))
+        end = min(len(rows), at + draw.randrange(1, 400))
+        batch = [record(row.model_dump_json().encode(), partition=row.lane) for row in rows[start:end]]
+        try:
+            await started().take(batch)
+        except Killed:
+            kills += 1
+        else:
+            at = end
+    assert kills > 3
+    report = await make(engine)
+    assert {lane: cut["position"] for lane, cut in report["cut"].items()} == {
+        str(lane): max(row.position for row in rows if row.lane == lane) for lane in range(LANES)
+    }
+    assert await findings(database, report) == []

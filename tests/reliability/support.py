@@ -125,6 +125,9 @@ class Service:
             self._child.kill()
 
 
+REPORT_KEYS = "r1:" + "7e" * 32
+
+
 def environment(database: Database, kafka: BrokerOptions, folder: Path, **more: str) -> dict[str, str]:
     """What a service of the tests' platform reads at its start."""
     return {
@@ -140,6 +143,7 @@ def environment(database: Database, kafka: BrokerOptions, folder: Path, **more: 
         "WALLET_DATABASE_URL": database.dsn("wallet_service"),
         "METRICS_DATABASE_URL": database.dsn("metrics_service"),
         "PAYMENTS_DATABASE_URL": database.dsn("payments_service"),
+        "REPORT_KEYS": REPORT_KEYS,
         # Many small batches have many ends to be cut at.
         "WALLET_BATCH_RECORDS": "50",
         **more,
