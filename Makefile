@@ -35,12 +35,13 @@ lint: $(VENV)/ready ## Style, types, architecture
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-cache
 
-bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, proof, reconciliation, fraud; results in bench/results
+bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, proof, reconciliation, fraud, figures; results in bench/results
 	@$(BIN)/python -m bench.wallet
 	@$(BIN)/python -m bench.verify
 	@$(BIN)/python -m bench.reconcile
 	@$(BIN)/python -m bench.fraud
 	@$(BIN)/python -m bench.detection
+	@$(BIN)/python -m bench.figures
 
 chaos: $(VENV)/ready ## The reliability tests, slow ones included (PAYMENTS=1000); the wallet beside its model (WALLET_STEPS=50000)
 	@$(BIN)/python -m pytest -m "slow or not slow" tests/reliability
