@@ -38,6 +38,7 @@ EVENTS = int(os.environ.get("EVENTS", "300000"))
 PLAYERS = int(os.environ.get("PLAYERS", "5000"))
 RATE = int(os.environ.get("RATE", "500"))
 SUMMARIES = int(os.environ.get("SUMMARIES", "100"))
+AT_ONCE = 1000
 WARM_UP_SHARE = 0.1
 FINISH_WITHIN_S = 600.0
 FIRST, DAYS = datetime(2026, 10, 1, tzinfo=UTC), 31
@@ -103,8 +104,8 @@ async def _measure(server: Postgres, running: Broker, folder: Path) -> Measured:
     await publisher.start()
     connection = await asyncpg.connect(admin_dsn)
     try:
-        for _ in range(EVENTS // 5000):
-            await asyncio.gather(*[await _publish(publisher, next(rows)) for _ in range(5000)])
+        for _ in range(EVENTS // AT_ONCE):
+            await asyncio.gather(*[await _publish(publisher, next(rows)) for _ in range(AT_ONCE)])
         service = _start(options, provision.service_dsn(admin_dsn, "metrics_service", password), folder)
         try:
             per_s, cpu_us = await _catch_up(connection, service.child)
@@ -121,7 +122,7 @@ async def _measure(server: Postgres, running: Broker, folder: Path) -> Measured:
 async def _catch_up(connection: "asyncpg.Connection[asyncpg.Record]", service: Child) -> tuple[float, float]:
     began: tuple[float, int, float] | None = None
     deadline = time.perf_counter() + FINISH_WITHIN_S
-    wanted = EVENTS // 5000 * 5000
+    wanted = EVENTS // AT_ONCE * AT_ONCE
     while True:
         applied: int = await connection.fetchval("SELECT coalesce(sum(position), 0)::bigint FROM metrics.inbox")
         now = time.perf_counter()

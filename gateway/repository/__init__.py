@@ -24,9 +24,13 @@ from shared.contracts.readings import (
 )
 from shared.contracts.reports import Format
 from shared.errors import NotFound, NotSealedYet, RateLimited, ServiceUnavailable
+from shared.journal import TIMEOUT_S
 
 log = logs.get(__name__)
 T = TypeVar("T")
+
+# A year of several currencies takes seconds to draw on a machine that does something else meanwhile.
+REPORT_WITHIN_S = 30.0
 
 
 class _Wallet(BaseModel):
@@ -157,7 +161,7 @@ class Reads:
     async def report(self, first: date, last: date, form: Format) -> bytes:
         """The signed report of a period, in a form."""
         query = {"from": first.isoformat(), "to": last.isoformat(), "format": form.value}
-        return await get(self._metrics, "/reports/export", query)
+        return await get(self._metrics, "/reports/export", query, within_s=REPORT_WITHIN_S)
 
 
 def _page(limit: int, before: int | None) -> dict[str, int]:
@@ -165,10 +169,14 @@ def _page(limit: int, before: int | None) -> dict[str, int]:
 
 
 async def get(
-    client: httpx2.AsyncClient, path: str, query: Mapping[str, int | str | Sequence[str]] | None = None
+    client: httpx2.AsyncClient,
+    path: str,
+    query: Mapping[str, int | str | Sequence[str]] | None = None,
+    *,
+    within_s: float = TIMEOUT_S,
 ) -> bytes:
     """What an inner service answers. Raises NotFound, NotSealedYet, RateLimited, ServiceUnavailable."""
-    return await _answer(client, client.build_request("GET", path, params=query))
+    return await _answer(client, client.build_request("GET", path, params=query, timeout=within_s))
 
 
 async def post(client: httpx2.AsyncClient, path: str, body: BaseModel) -> bytes:

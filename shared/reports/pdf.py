@@ -3,13 +3,12 @@
 The report's JSON form is attached to it, for `langsense verify-report`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 import orjson
 from fpdf import FPDF
-from fpdf.enums import TableBordersLayout, WrapMode, XPos, YPos
-from fpdf.fonts import FontFace
+from fpdf.enums import WrapMode, XPos, YPos
 
 from shared.figures.report import Report
 from shared.reports import charts, drawing
@@ -21,6 +20,8 @@ MARGIN, GAP = 36.0, 10.0
 CARDS_A_ROW = 4
 CARD_HEIGHT = 50.0
 LINE_HEIGHT = 13.0
+PADDING = 4.0
+HEAD_FILL = "#F4F6F8"
 ATTACHED = "report.json"
 
 
@@ -115,29 +116,45 @@ def _table(paper: _Paper, table: Table) -> None:
     if paper.will_page_break(height if height < paper.eph else 5 * LINE_HEIGHT):
         paper.add_page()
     _text(paper, table.title, 12, bold=True)
-    paper.set_font(size=8)
-    paper.set_draw_color(GRID)
-    paper.set_fill_color("#FFFFFF")
-    paper.set_line_width(0.5)
-    aligned = tuple("LEFT" if number < table.texts else "RIGHT" for number in range(len(table.heads)))
-    heads = FontFace(emphasis="", color=MUTED, fill_color="#F4F6F8")
-    with paper.table(
-        text_align=aligned,
-        headings_style=heads,
-        borders_layout=TableBordersLayout.HORIZONTAL_LINES,
-        line_height=LINE_HEIGHT,
-        padding=(0, 4),
-        col_widths=_widths(table),
-    ) as grid:
-        for cells in (table.heads, *table.rows):
-            grid.row([latin(cell) for cell in cells])
+    widths = _widths(table, paper.epw)
+    _heads(paper, table, widths)
+    for cells in table.rows:
+        if paper.will_page_break(LINE_HEIGHT):
+            paper.add_page()
+            _heads(paper, table, widths)
+        _row(paper, table, widths, cells, INK)
     paper.ln(12)
 
 
-def _widths(table: Table) -> tuple[int, ...]:
-    """As wide as what stands in them, within a bound."""
+def _heads(paper: _Paper, table: Table, widths: Sequence[float]) -> None:
+    paper.set_font(style="", size=8)
+    paper.set_draw_color(GRID)
+    paper.set_line_width(0.5)
+    paper.set_fill_color(HEAD_FILL)
+    paper.rect(MARGIN, paper.get_y(), paper.epw, LINE_HEIGHT, style="F")
+    _row(paper, table, widths, table.heads, MUTED)
+
+
+def _row(paper: _Paper, table: Table, widths: Sequence[float], cells: Sequence[str], colour: str) -> None:
+    # The library's own tables break lines, which costs a hundred times as much as these numbers need.
+    paper.set_text_color(colour)
+    left, top = MARGIN, paper.get_y()
+    for number, (cell, width) in enumerate(zip(cells, widths, strict=True)):
+        shown = latin(cell)
+        while paper.get_string_width(shown) > width - 2 * PADDING and len(shown) > 4:
+            shown = f"{shown[: len(shown) * 9 // 10 - 3]}..."
+        back = 0 if number < table.texts else width - 2 * PADDING - paper.get_string_width(shown)
+        paper.text(left + PADDING + back, top + LINE_HEIGHT * 0.7, shown)
+        left += width
+    paper.line(MARGIN, top + LINE_HEIGHT, MARGIN + paper.epw, top + LINE_HEIGHT)
+    paper.set_y(top + LINE_HEIGHT)
+
+
+def _widths(table: Table, whole: float) -> Sequence[float]:
+    """As wide as what stands in them, within a bound; together as wide as the page."""
     columns: Iterable[tuple[str, ...]] = zip(table.heads, *table.rows, strict=True)
-    return tuple(min(max(len(cell) for cell in column), 70) + 3 for column in columns)
+    shares = [min(max(map(len, column)), 70) + 3 for column in columns]
+    return [whole * share / sum(shares) for share in shares]
 
 
 def _text(paper: _Paper, text: str, size: float, *, bold: bool = False) -> None:

@@ -1,6 +1,7 @@
 """What a newcomer does: up, a request to copy, the demo and its proof, Ctrl-C, and up again."""
 
 import json
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -77,6 +78,28 @@ def test_verify_passes_on_an_honest_ledger(platform: Platform) -> None:
     done = platform.run("verify")
     assert done.returncode == 0, done.stdout
     assert "chain and checkpoints verified" in done.stdout
+
+
+def test_a_report_holds_until_a_digit_of_it_is_changed(platform: Platform, tmp_path: Path) -> None:
+    demo(platform, 1)
+    today = datetime.now(UTC).date()
+    days = ("--from", (today - timedelta(days=1)).isoformat(), "--to", today.isoformat())
+    for form in ("pdf", "json"):
+        done = platform.run("report", *days, "--out", str(tmp_path / f"report.{form}"))
+        assert done.returncode == 0, done.stderr
+    file = tmp_path / "report.json"
+    done = platform.run("verify-report", str(file))
+    assert done.returncode == 0, done.stdout
+    report = json.loads(file.read_text())
+    report["currencies"]["USD"]["bets"] += "1"
+    file.write_text(json.dumps(report))
+    done = platform.run("verify-report", str(file))
+    assert done.returncode == 1
+    assert "USD bets: the report says" in done.stdout
+    done = platform.run("regulatory-export", *days, "--out", str(tmp_path / "out.zip"))
+    assert done.returncode == 0, done.stderr
+    done = platform.run("report", *days, "--out", str(tmp_path / "report.doc"))
+    assert (done.returncode, "must end with" in done.stderr) == (1, True)
 
 
 def test_nothing_is_parked_and_the_command_says_so(platform: Platform) -> None:
