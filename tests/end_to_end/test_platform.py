@@ -80,6 +80,7 @@ def test_verify_passes_on_an_honest_ledger(platform: Platform) -> None:
     assert "chain and checkpoints verified" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_report_holds_until_a_digit_of_it_is_changed(platform: Platform, tmp_path: Path) -> None:
     demo(platform, 1)
     today = datetime.now(UTC).date()
