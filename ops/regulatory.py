@@ -36,7 +36,7 @@ from shared.jurisdictions import Pack, load
 from shared.keyring import REGULATORY_KEYS, RegulatoryKeySettings
 from shared.money import to_decimal
 from shared.pseudonyms import Pseudonyms
-from shared.reports import sheets
+from shared.reports.rows import NAMES, rows
 
 FORM = "langsense.regulatory.v1"
 AGGREGATED, PLAYERS, MANIFEST = "aggregated.csv", "players.csv", "manifest.json"
@@ -114,21 +114,20 @@ def said(manifest: Mapping[str, Any]) -> bytes:
 
 
 def _aggregated(facts: Facts) -> bytes:
-    names = [name for name in sheets.NAMES if name not in _NOT_IN_JOURNAL]
-    rows = sheets.rows({"currencies": report.currencies(facts)})
-    return _csv(["date", "currency", *names], rows)
+    names = [name for name in NAMES if name not in _NOT_IN_JOURNAL]
+    return _csv(["date", "currency", *names], rows({"currencies": report.currencies(facts)}))
 
 
 async def _players(connection: AsyncConnection, facts: Facts, zone: str, names: Pseudonyms) -> bytes:
-    rows = []
+    found = []
     for row in await figures.counted(connection, _OF_PLAYERS, zone, facts.cut, first=facts.first, last=facts.last):
         told = row._asdict()
         amounts = {name: to_decimal(told[name], told["currency"]) for name in SIGNS}
         ggr = to_decimal(told["bets"] - told["payouts"], told["currency"])
-        rows.append({**told, **amounts, "ggr": ggr, "player": names.of(told["user_id"])})
+        found.append({**told, **amounts, "ggr": ggr, "player": names.of(told["user_id"])})
     # In the order of ids, the first row would say which player came first.
-    rows.sort(key=lambda row: (row["player"], row["currency"]))
-    return _csv(["player", "currency", *SIGNS, "ggr", *COUNTS], rows)
+    found.sort(key=lambda row: (row["player"], row["currency"]))
+    return _csv(["player", "currency", *SIGNS, "ggr", *COUNTS], found)
 
 
 def _csv(names: Sequence[str], rows: Iterable[Mapping[str, Any]]) -> bytes:

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from metrics_service.repository.reports import Reports
 from metrics_service.settings import Settings
-from shared import reports as documents
 from shared.contracts.fields import Day
 from shared.contracts.reports import Format, check_period
+from shared.reports.forms import render
 from shared.service import internal_only
 
 First = Annotated[Day, Query(alias="from")]
@@ -30,7 +30,7 @@ def router(settings: Settings, reports: Reports) -> APIRouter:
         check_period(first, last)
         report = await reports.make(first, last)
         # Drawing takes longer than the ledger may wait.
-        body = await asyncio.to_thread(documents.render, report, form)
+        body = await asyncio.to_thread(render, report, form)
         return Response(body, media_type=form.media_type)
 
     return endpoints

@@ -14,7 +14,8 @@ from metrics_service.settings import MailSettings
 from shared.contracts.reports import Format, file_name
 from shared.errors import DeliveryFailed
 from shared.figures.report import Report
-from shared.reports import mailed, render
+from shared.reports.forms import render
+from shared.reports.mail import mailed
 
 MAIL_WITHIN_S = 30.0
 _TITLES = {"day": "Daily", "week": "Weekly", "month": "Monthly"}

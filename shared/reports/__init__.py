@@ -1,6 +1,5 @@
-"""A report as a document, in every form that finance asks for."""
+"""A report as a document, in every form that finance asks for.
 
-from shared.reports.forms import render
-from shared.reports.mail import mailed
-
-__all__ = ["mailed", "render"]
+`forms` makes each of them, and `mail` what is mailed; `rows` is what goes into every spreadsheet. What draws and what
+writes workbooks is imported by those alone who need it.
+"""

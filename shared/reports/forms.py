@@ -6,7 +6,7 @@ import orjson
 
 from shared.contracts.reports import Format
 from shared.figures.report import Report
-from shared.reports import page, pdf, sheets
+from shared.reports import page, pdf, rows, sheets
 
 
 def render(report: Report, form: Format) -> bytes:
@@ -20,7 +20,7 @@ def _json(report: Report) -> bytes:
 
 _FORMS: Mapping[Format, Callable[[Report], bytes]] = {
     Format.JSON: _json,
-    Format.CSV: sheets.csv_file,
+    Format.CSV: rows.csv_file,
     Format.XLSX: sheets.xlsx_file,
     Format.PDF: pdf.pdf_file,
     Format.PARQUET: sheets.parquet_file,

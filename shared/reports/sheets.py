@@ -1,8 +1,6 @@
-"""A report as rows, for spreadsheets and data frames: a row a day and currency, amounts exact."""
+"""A report for data frames and as a workbook."""
 
-import csv
 import io
-from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
 from typing import Any
@@ -11,29 +9,10 @@ import pyarrow
 import xlsxwriter
 from pyarrow import parquet
 
-from shared.figures.figures import Headline
 from shared.figures.report import Report
+from shared.reports.rows import COUNTS, NAMES, rows
 
-# The columns of a row, as the report names them.
-NAMES = tuple(name.removesuffix("_minor") for name in Headline.__dataclass_fields__)
-COUNTS = frozenset({"bet_count", "active_players", "new_players", "refused"})
 _PROOF = ("report", "from", "to", "time_zone", "made_at", "key_id", "signature")
-
-
-def rows(report: Report) -> Iterator[dict[str, Any]]:
-    """A row for each currency and day, in order."""
-    for currency, of_currency in report["currencies"].items():
-        for day, figures in of_currency["days"].items():
-            yield {"date": day, "currency": currency, **figures}
-
-
-def csv_file(report: Report) -> bytes:
-    """As CSV (RFC 4180). Its proof is in the JSON form."""
-    text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, ["date", "currency", *NAMES])
-    writer.writeheader()
-    writer.writerows(rows(report))
-    return text.getvalue().encode()
 
 
 def parquet_file(report: Report) -> bytes:

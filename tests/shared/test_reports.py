@@ -17,8 +17,10 @@ from shared.figures import report
 from shared.figures.facts import Cut, Facts, Fee, Line, OwedOn, Players, Win
 from shared.figures.report import Corrected
 from shared.figures.rules import Owed
-from shared.reports import charts, drawing, mailed, render
+from shared.reports import charts, drawing
 from shared.reports.charts import short
+from shared.reports.forms import render
+from shared.reports.mail import mailed
 
 FIRST, LAST = date(2026, 11, 1), date(2026, 11, 3)
 NOW = datetime(2026, 11, 4, tzinfo=UTC)
