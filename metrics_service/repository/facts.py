@@ -21,8 +21,9 @@ _LINES = text("""
 _ACTIVE = text("""
     SELECT day, currency, count(*) FROM daily_players WHERE day BETWEEN :first AND :last GROUP BY day, currency
     UNION ALL
-    SELECT NULL, currency, count(DISTINCT user_id) FROM daily_players WHERE day BETWEEN :first AND :last
-    GROUP BY currency
+    SELECT NULL, currency, count(*) FROM (
+        SELECT DISTINCT currency, user_id FROM daily_players WHERE day BETWEEN :first AND :last
+    ) each GROUP BY currency
 """)
 _NEW = text("""
     SELECT first_day, currency, count(*) FROM players WHERE first_day BETWEEN :first AND :last
