@@ -17,7 +17,9 @@ from shared.contracts.commands import Command
 from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.events import LaneHead, LedgerEvent
 from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
+from shared.contracts.fees import PaymentFee
 from shared.contracts.replies import Reply
+from shared.contracts.reports import ReportMade
 from shared.contracts.rounds import GameRound
 from shared.contracts.signals import PlayerSignal
 
@@ -41,6 +43,8 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     **{_snake(model.__name__): model for model in {**COMPLIANCE_EVENT_TYPES, **FRAUD_EVENT_TYPES}.values()},
     "checkpoint": Checkpoint,
     "receipt": Receipt,
+    "payment_fee": PaymentFee,
+    "report_made": ReportMade,
 }
 
 # For people alone.
