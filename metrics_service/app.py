@@ -18,6 +18,7 @@ from metrics_service.handlers.closing import Closing, check_time_zone
 from metrics_service.handlers.payments import ProviderFees
 from metrics_service.handlers.schedule import Schedule, Way
 from metrics_service.handlers.sending import Folder, Mail
+from metrics_service.handlers.watching import Watching
 from metrics_service.repository.reports import ReportKeys, Reports
 from metrics_service.settings import Settings
 from shared import broker, clock, database, journal, keyring, migrations, service
@@ -44,9 +45,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     keys = ReportKeys(*key_source.read())
     options, zone = BrokerOptions.of(settings, SERVICE), settings.figures_time_zone
     metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
-    engine = database.create_engine(
-        settings.metrics_database_url, application=SERVICE, schema=tables.SCHEMA, metrics=metrics
-    )
+    dsn = settings.metrics_database_url
+    engine = database.create_engine(dsn, application=SERVICE, schema=tables.SCHEMA, metrics=metrics)
     wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
     publisher = Publisher(options)
     inbox = _inbox(engine, HttpJournal(wallet), publisher, zone, metrics)
@@ -61,7 +61,8 @@ def create_app(settings: Settings | None = None) -> FastAPI:
         "inbox": inbox.watch,
         "closing": closing.run,
         "reports": Schedule(settings, engine=engine, reports=reports, ways=_ways(settings), clock=clock.utc_now).run,
-        "outbox": Outbox(engine, publisher, topic=METRICS_EVENTS, source=SOURCE).run,
+        "outbox": Outbox(engine, publisher, topic=METRICS_EVENTS, source=SOURCE, metrics=metrics).run,
+        "watching": Watching(engine, zone, metrics, clock.utc_now).run,
         "keys": partial(keyring.follow, key_source, settings.keys_look_every_s, keys.take),
     }
     health.alive_while("consumer", progress[LEDGER_EVENTS].problem)

@@ -8,8 +8,6 @@ from zoneinfo import ZoneInfo
 import orjson
 from aiokafka import ConsumerRecord
 from faststream.kafka import KafkaRouter
-from faststream.kafka.annotations import KafkaMessage
-from faststream.kafka.subscriber.usecase import BatchSubscriber
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -18,7 +16,7 @@ from metrics_service.repository import fees
 from metrics_service.repository.fees import ToldFee
 from metrics_service.settings import Settings
 from shared import database, delivery
-from shared.broker import BrokerOptions, Publisher, batches
+from shared.broker import BrokerOptions, Publisher
 from shared.clock import Clock
 from shared.contracts import headers
 from shared.contracts.commands import field_errors
@@ -27,6 +25,7 @@ from shared.contracts.topics import PAYMENTS_EVENTS
 from shared.errors import FieldError, Undecodable
 from shared.figures import rules
 from shared.progress import Progress
+from shared.subscriber import batch_router
 from shared.telemetry import Metrics
 
 GROUP = "metrics_service.payments"
@@ -37,20 +36,15 @@ def router(
     settings: Settings, options: BrokerOptions, taking: "ProviderFees", *, progress: Progress, metrics: Metrics
 ) -> KafkaRouter:
     """The subscriber of payments' events."""
-    kafka = KafkaRouter()
-
-    subscriber: BatchSubscriber = kafka.subscriber(
-        options.topic(PAYMENTS_EVENTS), **batches(options, GROUP, max_records=settings.metrics_batch_records)
+    return batch_router(
+        options,
+        GROUP,
+        PAYMENTS_EVENTS,
+        max_records=settings.metrics_batch_records,
+        take=taking.take,
+        progress=progress,
+        metrics=metrics,
     )
-
-    @subscriber
-    async def payments_events(message: KafkaMessage) -> None:
-        batch: tuple[ConsumerRecord, ...] = message.raw_message
-        metrics.batch_records.labels(PAYMENTS_EVENTS).observe(len(batch))
-        with progress.batch(), metrics.batch_s.labels(PAYMENTS_EVENTS).time():
-            await taking.take(batch)
-
-    return kafka
 
 
 class ProviderFees:

@@ -16,8 +16,8 @@ from shared.contracts.checkpoints import Checkpoint, Receipt
 from shared.contracts.commands import Command
 from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.events import LaneHead, LedgerEvent
-from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
 from shared.contracts.fees import PaymentFee
+from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
 from shared.contracts.replies import Reply
 from shared.contracts.reports import ReportMade
 from shared.contracts.rounds import GameRound
