@@ -21,6 +21,7 @@ from shared.contracts.payments import (
     PaymentDetail,
     PaymentDirection,
     PaymentView,
+    RefundRequest,
     RetryRequest,
     ReviewRequest,
     SettlementRequest,
@@ -55,7 +56,8 @@ class PaymentRequest(BaseModel):
 class PaymentPart(BaseModel):
     """A payment, or one part of a withdrawal that goes to several places.
 
-    `waits_for` is `queue` while payments are switched off, and `review` while somebody of staff looks at it.
+    `waits_for` is `queue` while payments are switched off (`batch_id` is the settlement batch whose turn it waits for),
+    and `review` while somebody of staff looks at it. `refunded` is what of a deposit has gone back by refunds.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -66,6 +68,7 @@ class PaymentPart(BaseModel):
     provider: str
     method: str
     amount: str
+    refunded: str
     currency: str
     status: str
     waits_for: str | None
@@ -77,6 +80,7 @@ class Payment(PaymentPart):
     """A payment with its parts: one, or several that sum up to its amount."""
 
     parts: list[PaymentPart]
+    refunds: list[PaymentPart] = []
 
 
 class PaymentPage(BaseModel):
@@ -99,6 +103,11 @@ def read_completion(body: bytes) -> CompletionRequest:
 def read_review(body: bytes) -> ReviewRequest:
     """Whether a payment may go on. Raises as `read_payment`."""
     return _without_cards(ReviewRequest, body)
+
+
+def read_refund(body: bytes) -> RefundRequest:
+    """What of a deposit goes back. Raises as `read_payment`."""
+    return _without_cards(RefundRequest, body)
 
 
 def read_availability(body: bytes) -> AvailabilityRequest:
@@ -146,7 +155,8 @@ def asked(request: PaymentRequest, caller: Caller, key: str | None, request_id: 
 def part(found: PaymentView) -> dict[str, Any]:
     """A payment as it is read outside."""
     view = found.model_dump(mode="json", include=set(PaymentView.model_fields), exclude={"number"})
-    view["amount"] = to_decimal(view.pop("amount_minor"), found.currency)
+    for name in ("amount", "refunded"):
+        view[name] = to_decimal(view.pop(f"{name}_minor"), found.currency)
     return view
 
 
@@ -167,7 +177,7 @@ def refusal(parts: Sequence[PaymentView]) -> str | None:
 
 def detail(found: PaymentDetail, *, for_staff: bool) -> dict[str, Any]:
     """A payment with its parts; for staff with how it came to stand where it stands, and who said what."""
-    view = part(found) | {"parts": [part(each) for each in found.parts]}
+    view = part(found) | {name: [part(each) for each in getattr(found, name)] for name in ("parts", "refunds")}
     if for_staff:
         more = found.model_dump(mode="json", include={"moves", "said"})
         view |= more

@@ -4,6 +4,7 @@ from typing import Annotated
 from uuid import UUID
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
+from pydantic import JsonValue
 
 from gateway.domain import payments as views
 from gateway.domain.callers import Caller, Scope
@@ -23,12 +24,15 @@ from shared.contracts.fields import MAX_INT64
 from shared.contracts.payments import (
     AskedAvailability,
     AskedCompletion,
+    AskedRefund,
     AskedReview,
     AvailabilityRequest,
     AvailabilityView,
     CompletionRequest,
     PaymentDetail,
     PaymentDirection,
+    PaymentView,
+    RefundRequest,
     ReviewRequest,
 )
 from shared.errors import TooLarge
@@ -56,16 +60,7 @@ def router(door: Door, rates: Rates, payments: PaymentReads) -> APIRouter:
         caller.require_about(Scope.PAY, asked.user_id)
         await rates.player(request, asked.user_id)
         body = views.asked(asked, caller, key, request_id_of(request))
-        found = await payments.ask(PARTS, f"/payments/{direction.value}s", body)
-        if isinstance(found, Passed):
-            return passed(found)
-        status, view = views.begun(found)
-        if (code := views.refusal(found)) is not None:
-            refused = "the rules of the wallet refuse this payment; nothing was asked of the provider"
-            return problems.Problem(problems.document(422, code, refused, payment=view))
-        location = f"{API}/payments/{body.payment_id}"
-        more = {"Location": location} if status == 201 else {"Location": location, "Retry-After": str(RETRY_AFTER_S)}
-        return Json(view, status, more)
+        return _begun(await payments.ask(PARTS, f"/payments/{direction.value}s", body), body.payment_id)
 
     @api.post("/deposits", status_code=201, summary="Pay in", responses=answers, openapi_extra=extra)
     async def post_deposit(request: Request, caller: caller_of_request) -> Response:
@@ -189,6 +184,25 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         found = await payments.ask(DETAIL, f"/payments/{payment_id}/review", asked)
         return _detail(found, caller)
 
+    @api.post(
+        "/refund",
+        status_code=201,
+        summary="Send some of a completed deposit back to where it came from, or all that is left of it",
+        responses={**_PAYMENT, **_problems()},
+        openapi_extra={"parameters": [described.IDEMPOTENCY_KEY], **described.body_of(RefundRequest)},
+    )
+    async def post_refund(request: Request, payment_id: UUID, caller: caller_of_request) -> Response:
+        caller.require(Scope.DECIDE_PAYMENTS)
+        refund_id = caller.command_id(headers.idempotency_key(request))
+        said = views.read_refund(await headers.json_body(request))
+        request_id = request_id_of(request)
+        told: dict[str, JsonValue] = {"payment_id": str(payment_id), "refund_id": str(refund_id), "amount": said.amount}
+        await records.add(
+            entry("PAYMENT_REFUND", caller, request_id, after=told).model_copy(update={"reason": said.reason})
+        )
+        asked = AskedRefund(actor=caller.subject, request_id=request_id, refund_id=refund_id, refund=said)
+        return _begun(await payments.ask(PARTS, f"/payments/{payment_id}/refund", asked), refund_id)
+
     return api
 
 
@@ -219,6 +233,18 @@ def webhook(rates: Rates, payments: PaymentReads, metrics: Metrics) -> APIRouter
 def passed(found: Passed) -> Response:
     """An answer of the payments service, as it came."""
     return Response(found.body, found.status, media_type=found.media_type)
+
+
+def _begun(found: list[PaymentView] | Passed, payment_id: UUID) -> Response:
+    if isinstance(found, Passed):
+        return passed(found)
+    status, view = views.begun(found)
+    if (code := views.refusal(found)) is not None:
+        refused = "the rules of the wallet refuse this payment; nothing was asked of the provider"
+        return problems.Problem(problems.document(422, code, refused, payment=view))
+    location = f"{API}/payments/{payment_id}"
+    more = {"Location": location} if status == 201 else {"Location": location, "Retry-After": str(RETRY_AFTER_S)}
+    return Json(view, status, more)
 
 
 def _problems() -> described.Answers:

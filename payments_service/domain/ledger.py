@@ -43,14 +43,19 @@ class Step(StrEnum):
     REFUND = "refund"
     CHARGEBACK = "chargeback"
     RETURNED = "returned"
+    REINSTATE = "reinstate"
 
 
-_D, _W = Direction.DEPOSIT, Direction.WITHDRAWAL
+_D, _W, _R = Direction.DEPOSIT, Direction.WITHDRAWAL, Direction.REFUND
 
 DUE: dict[tuple[Direction, State, Posted], Step] = {
     (_D, State.COMPLETED, Posted.NOTHING): Step.CREDIT,
-    (_D, State.REFUNDED, Posted.CREDITED): Step.REFUND,
+    # What went back of a deposit is booked by its refunds, each by itself.
+    (_D, State.REFUNDED, Posted.NOTHING): Step.CREDIT,
+    (_R, State.COMPLETED, Posted.NOTHING): Step.REFUND,
     (_D, State.CHARGED_BACK, Posted.CREDITED): Step.CHARGEBACK,
+    (_D, State.REINSTATED, Posted.NOTHING): Step.CREDIT,
+    (_D, State.REINSTATED, Posted.TAKEN_BACK): Step.REINSTATE,
     (_W, State.CREATED, Posted.NOTHING): Step.HOLD,
     (_W, State.COMPLETED, Posted.HELD): Step.CAPTURE,
     (_W, State.FAILED, Posted.HELD): Step.RELEASE,
@@ -73,6 +78,7 @@ AFTER: dict[Step, Posted] = {
     Step.REFUND: Posted.TAKEN_BACK,
     Step.CHARGEBACK: Posted.TAKEN_BACK,
     Step.RETURNED: Posted.RELEASED,
+    Step.REINSTATE: Posted.CREDITED,
 }
 # A hold that is no longer there was released by the wallet: its time was over.
 AFTER_REFUSAL: dict[Step, Posted] = {
@@ -91,18 +97,27 @@ _KINDS: dict[Step, Kind] = {
     Step.REFUND: Kind.REFUND,
     Step.CHARGEBACK: Kind.CHARGEBACK,
     Step.RETURNED: Kind.REVERSAL,
+    Step.REINSTATE: Kind.REVERSAL,
 }
 _REASONS: dict[Step, str] = {
     Step.PAID_LATE: "the provider paid out what it had reported as failed",
     Step.RETURNED: "the payout came back",
+    Step.REINSTATE: "the dispute was won",
 }
+# The command that took the money from the player, and what takes that back.
+TAKES = frozenset({Step.CAPTURE, Step.PAID_LATE, Step.CHARGEBACK})
+_TAKES_BACK = frozenset({Step.RETURNED, Step.REINSTATE})
 # Those of one withdrawal that is split stand under one hold.
 _OF_THE_HOLD = frozenset({Step.HOLD, Step.CAPTURE, Step.RELEASE})
+_DISPUTED = frozenset({Step.CHARGEBACK, Step.REINSTATE})
 _WITHOUT_PROVIDER = frozenset({Step.HOLD, Step.RELEASE})
 
 
 class Booked(NamedTuple):
-    """A payment as the wallet's commands need it. `taken_by` is the command that took the money from the player."""
+    """A payment as the wallet's commands need it. `taken_by` is the command that took the money from the player.
+
+    `charged_back_minor` is what of it was charged back.
+    """
 
     payment_id: UUID
     group_id: UUID
@@ -113,6 +128,7 @@ class Booked(NamedTuple):
     currency: str
     created_at: datetime
     taken_by: UUID | None
+    charged_back_minor: int | None = None
 
 
 def command_id(payment: Booked, step: Step) -> UUID:
@@ -123,14 +139,17 @@ def command_id(payment: Booked, step: Step) -> UUID:
 def command(payment: Booked, step: Step) -> Command:
     """The command of a step: the same each time."""
     reference = payment.group_id if step in _OF_THE_HOLD else payment.payment_id
-    if step is Step.RETURNED:
+    amount_minor = payment.group_minor if step is Step.HOLD else payment.amount_minor
+    if step in _TAKES_BACK:
         assert payment.taken_by is not None
         reference = payment.taken_by
+    if step in _DISPUTED and payment.charged_back_minor is not None:
+        amount_minor = payment.charged_back_minor
     return Command(
         command_id=command_id(payment, step),
         kind=_KINDS[step],
         user_id=payment.user_id,
-        amount_minor=payment.group_minor if step is Step.HOLD else payment.amount_minor,
+        amount_minor=amount_minor,
         currency=payment.currency,
         reference_id=str(reference),
         provider=None if step in _WITHOUT_PROVIDER else payment.provider,

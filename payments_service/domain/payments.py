@@ -1,5 +1,6 @@
 """A payment, and what there is to do for it next."""
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -28,6 +29,7 @@ OVERDUE_AFTER = timedelta(days=1)
 
 NEVER_ARRIVED = "NEVER_ARRIVED"
 RETURN_OF_DEPOSIT = "return"
+GONE_ELSEWHERE = "gone_elsewhere"
 
 
 class Waits(StrEnum):
@@ -53,7 +55,7 @@ class Payment:
 
     `cleared`: it was checked, or staff let it through. `news`: the provider said that something has happened, and is
     to be asked what. `asks` counts the questions since it was last sure. `taken_by` is the command that took the money
-    from the player.
+    from the player. `refunded_minor` is what of a deposit has gone back by refunds.
     """
 
     id: UUID
@@ -79,6 +81,9 @@ class Payment:
     given_back_by: UUID | None = None
     taken_by: UUID | None = None
     fee_minor: int | None = None
+    refunded_minor: int = 0
+    charged_back_minor: int | None = None
+    charged_back_at: datetime | None = None
     action: dict[str, JsonValue] | None = field(default=None, hash=False)
     asks: int = 0
     due_at: datetime | None = None
@@ -99,6 +104,7 @@ class Payment:
             currency=self.currency,
             created_at=self.created_at,
             taken_by=self.taken_by,
+            charged_back_minor=self.charged_back_minor,
         )
 
     def request(self) -> ProviderRequest:
@@ -142,6 +148,10 @@ def happened(payment: Payment, event: Event, now: datetime, reason: str | None =
     if status is None:
         return None
     changed = status is not payment.status
+    if status is State.CHARGED_BACK and payment.charged_back_at is None:
+        left = payment.amount_minor - payment.refunded_minor
+        disputed = payment.charged_back_minor or left or payment.amount_minor
+        payment = replace(payment, charged_back_at=now, charged_back_minor=disputed)
     return scheduled(
         replace(
             payment,
@@ -186,6 +196,7 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
             payment,
             reference=payment.reference or answer.reference,
             action=dict(answer.action) if answer.action is not None else payment.action,
+            charged_back_minor=payment.charged_back_minor or answer.disputed_minor,
             asks=payment.asks + 1,
             news=payment.news and not _is_news(payment, event) and payment.asks + 1 < len(NEWS_AFTER),
         ),
@@ -241,8 +252,7 @@ def is_overdue(payment: Payment, now: datetime) -> bool:
 def decided(payment: Payment, step: Step, *, granted: bool, reason: str | None, now: datetime) -> Payment:
     """The payment after the wallet decided on a step."""
     if granted:
-        takes = step in (Step.CAPTURE, Step.PAID_LATE)
-        taken_by = ledger.command_id(payment.booked(), step) if takes else payment.taken_by
+        taken_by = ledger.command_id(payment.booked(), step) if step in ledger.TAKES else payment.taken_by
         return scheduled(replace(payment, posted=ledger.AFTER[step], taken_by=taken_by), now)
     after = replace(payment, posted=ledger.AFTER_REFUSAL.get(step, Posted.BLOCKED), reason=reason)
     if step is Step.HOLD:
@@ -252,24 +262,54 @@ def decided(payment: Payment, step: Step, *, granted: bool, reason: str | None, 
     return scheduled(after, now)
 
 
-def return_of(deposit: Payment, now: datetime) -> Payment:
-    """The refund of a deposit that arrived and that the wallet did not take."""
-    refund_id = uuid5(deposit.id, RETURN_OF_DEPOSIT)
+def refund_of(deposit: Payment, refund_id: UUID, amount_minor: int, now: datetime) -> Payment:
+    """A refund of some of a deposit, to where that came from."""
     return Payment(
         id=refund_id,
         group_id=refund_id,
-        group_minor=deposit.amount_minor,
+        group_minor=amount_minor,
         user_id=deposit.user_id,
         direction=Direction.REFUND,
         provider=deposit.provider,
         method=deposit.method,
-        amount_minor=deposit.amount_minor,
+        amount_minor=amount_minor,
         currency=deposit.currency,
         created_at=now,
         instrument=deposit.instrument,
         last4=deposit.last4,
         cleared=True,
-        reason=deposit.reason,
         of_payment=deposit.id,
         due_at=now,
     )
+
+
+def return_of(deposit: Payment, amount_minor: int, now: datetime) -> Payment:
+    """The refund of what is left of a deposit that arrived and that the wallet did not take."""
+    refund = refund_of(deposit, uuid5(deposit.id, RETURN_OF_DEPOSIT), amount_minor, now)
+    return replace(refund, reason=deposit.reason)
+
+
+def begun_elsewhere(deposit: Payment, reference: str, amount_minor: int, now: datetime) -> Payment:
+    """A refund that was begun at the provider itself: it is asked how that stands."""
+    refund = refund_of(deposit, uuid5(deposit.id, reference), amount_minor, now)
+    return replace(refund, status=State.PENDING, reference=reference, requested_by=deposit.provider)
+
+
+def gone_elsewhere(deposit: Payment, amount_minor: int, now: datetime) -> Payment:
+    """The refund of all that is left of a deposit, which its provider says has gone back, and not how."""
+    refund = refund_of(deposit, uuid5(deposit.id, GONE_ELSEWHERE), amount_minor, now)
+    return replace(refund, status=State.COMPLETED, settled_at=now, requested_by=deposit.provider)
+
+
+def left_of(deposit: Payment, refunds: Iterable[Payment]) -> int:
+    """What of a deposit has not gone back and is not on its way, in minor units."""
+    over = (State.FAILED, State.CANCELLED)
+    return deposit.amount_minor - sum(refund.amount_minor for refund in refunds if refund.status not in over)
+
+
+def after_refund(deposit: Payment, amount_minor: int, now: datetime) -> Payment:
+    """A deposit after some of it has gone back: refunded, where that is all of it."""
+    refunded = replace(deposit, refunded_minor=deposit.refunded_minor + amount_minor)
+    if refunded.refunded_minor < deposit.amount_minor:
+        return refunded
+    return happened(refunded, Event.REFUNDED, now, deposit.reason) or refunded

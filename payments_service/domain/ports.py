@@ -32,6 +32,7 @@ class Outcome(StrEnum):
     UNKNOWN = "unknown"
     REFUNDED = "refunded"
     CHARGED_BACK = "charged_back"
+    REINSTATED = "reinstated"
 
 
 class ProviderRequest(NamedTuple):
@@ -46,16 +47,20 @@ class ProviderRequest(NamedTuple):
 
 
 class ProviderAnswer(NamedTuple):
-    """What a provider answers. `action` is what the player's client has to do next."""
+    """What a provider answers. `action` is what the player's client has to do next.
+
+    `disputed_minor` is what was charged back, where that is not all of the payment.
+    """
 
     outcome: Outcome
     reference: str | None
     reason: str | None
     action: Mapping[str, JsonValue] | None
+    disputed_minor: int | None = None
 
 
 class ProviderEvent(NamedTuple):
-    """What a provider says by itself, over its signature."""
+    """What a provider says by itself, over its signature. `of_reference` is the deposit that a refund is of."""
 
     event_id: str
     payment_id: UUID | None
@@ -69,6 +74,7 @@ class ProviderEvent(NamedTuple):
     instrument: str | None
     last4: str | None
     occurred_at: datetime
+    of_reference: str | None = None
 
 
 class Provider(Protocol):

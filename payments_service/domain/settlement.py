@@ -90,49 +90,75 @@ class Known(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A payment that moved money, as its settlement needs it."""
+    """A payment that moved money, as its settlement needs it. `back_at` is when a payout came back to us."""
 
     id: UUID
     direction: Direction
     status: State
     posted: Posted
     amount_minor: int
+    charged_back_minor: int | None
     currency: str
     fee_minor: int | None
     reference: str | None
     of_payment: UUID | None
     taken_by: UUID | None
     settled_at: datetime | None
-    back_at: datetime | None
+    charged_back_at: datetime | None
+    changed_at: datetime | None
+
+    def movements(self) -> list[tuple[datetime | None, Movement, int]]:
+        """When it moved how much: what goes back is about the payment that it undoes."""
+        disputed = self.charged_back_minor or 0
+        match self.direction:
+            case Direction.REFUND:
+                return [(self.settled_at, Movement.BACK, self.amount_minor)]
+            case Direction.DEPOSIT:
+                won_at = self.changed_at if self.status is State.REINSTATED and self.charged_back_at else None
+                return [
+                    (self.settled_at, Movement.IN, self.amount_minor),
+                    (self.charged_back_at, Movement.BACK, disputed),
+                    (won_at, Movement.BACK, -disputed),
+                ]
+            case Direction.WITHDRAWAL:
+                return [
+                    (self.settled_at, Movement.OUT, self.amount_minor),
+                    (self.changed_at if self.came_back() else None, Movement.BACK, self.amount_minor),
+                ]
+
+    def came_back(self) -> bool:
+        """Whether a payout was paid and then was not."""
+        return self.direction is Direction.WITHDRAWAL and self.status in (State.REFUNDED, State.CHARGED_BACK)
 
 
 def at_provider(moved: Sequence[Moved], day: date) -> list[Line]:
-    """What our payments say that a provider moved on a day. What goes back is about the payment that it undoes."""
-    lines = []
-    for payment in moved:
-        if payment.direction is Direction.REFUND:
-            continue
-        movement = Movement.IN if payment.direction is Direction.DEPOSIT else Movement.OUT
-        line = Line(
-            payment.id, movement, payment.amount_minor, payment.currency, payment.fee_minor, day, payment.reference
+    """What our payments say that a provider moved on a day."""
+    return [
+        Line(
+            payment_id=payment.of_payment or payment.id,
+            movement=movement,
+            amount_minor=amount_minor,
+            currency=payment.currency,
+            fee_minor=None if movement is Movement.BACK else payment.fee_minor,
+            day=day,
+            reference=payment.reference,
         )
-        if _on(payment.settled_at, day):
-            lines.append(line)
-        if _on(payment.back_at, day):
-            lines.append(line._replace(movement=Movement.BACK, fee_minor=None))
-    return lines
+        for payment in moved
+        for moment, movement, amount_minor in payment.movements()
+        if _on(moment, day)
+    ]
 
 
 def in_ledger(moved: Sequence[Moved], day: date) -> list[Line]:
-    """What our payments say that the ledger moved. A deposit that the wallet refused moved nothing there."""
-    return [line for payment in moved if _is_in_ledger(payment) for line in at_provider([payment], day)]
+    """What our payments say that the ledger moved. What the wallet refused moved nothing there, nor what undid it."""
+    return at_provider([payment for payment in moved if _is_in_ledger(payment)], day)
 
 
 def _is_in_ledger(payment: Moved) -> bool:
     if payment.direction is Direction.WITHDRAWAL:
-        return payment.back_at is None or payment.taken_by is not None
-    # What came and went before anybody saw it was never credited.
-    came_and_went = payment.back_at is not None and payment.posted is Posted.NOTHING
+        return not payment.came_back() or payment.taken_by is not None
+    # What came and was charged back before anybody saw it was never credited.
+    came_and_went = payment.charged_back_at is not None and payment.posted is Posted.NOTHING
     return payment.posted is not Posted.REFUSED and not came_and_went
 
 

@@ -21,6 +21,7 @@ class State(StrEnum):
     UNKNOWN = "unknown"
     REFUNDED = "refunded"
     CHARGED_BACK = "charged_back"
+    REINSTATED = "reinstated"
 
 
 class Event(StrEnum):
@@ -36,12 +37,14 @@ class Event(StrEnum):
     UNKNOWN = "unknown"
     REFUNDED = "refunded"
     CHARGED_BACK = "charged_back"
+    REINSTATED = "reinstated"
 
 
 _MONEY_MOVED = {
     Event.COMPLETED: State.COMPLETED,
     Event.REFUNDED: State.REFUNDED,
     Event.CHARGED_BACK: State.CHARGED_BACK,
+    Event.REINSTATED: State.REINSTATED,
 }
 _ENDED = {**_MONEY_MOVED, Event.FAILED: State.FAILED, Event.CANCELLED: State.CANCELLED}
 
@@ -72,13 +75,19 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
     State.CANCELLED: {**_MONEY_MOVED, Event.CANCELLED: State.CANCELLED, Event.FAILED: State.FAILED},
     State.FAILED: {**_MONEY_MOVED, Event.FAILED: State.FAILED},
     State.COMPLETED: _MONEY_MOVED,
-    State.REFUNDED: {Event.REFUNDED: State.REFUNDED, Event.CHARGED_BACK: State.CHARGED_BACK},
-    State.CHARGED_BACK: {Event.CHARGED_BACK: State.CHARGED_BACK},
+    State.REFUNDED: {
+        Event.REFUNDED: State.REFUNDED,
+        Event.CHARGED_BACK: State.CHARGED_BACK,
+        Event.REINSTATED: State.REINSTATED,
+    },
+    State.CHARGED_BACK: {Event.CHARGED_BACK: State.CHARGED_BACK, Event.REINSTATED: State.REINSTATED},
+    # A dispute that was won: the money is back.
+    State.REINSTATED: {Event.REINSTATED: State.REINSTATED},
 }
 
 # A provider may still say something of them.
 OPEN = frozenset({State.PENDING, State.PROCESSING, State.UNKNOWN})
-MOVED = frozenset({State.COMPLETED, State.REFUNDED, State.CHARGED_BACK})
+MOVED = frozenset({State.COMPLETED, State.REFUNDED, State.CHARGED_BACK, State.REINSTATED})
 
 
 def after(state: State, event: Event) -> State | None:

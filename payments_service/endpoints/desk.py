@@ -9,17 +9,19 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 from payments_service.domain import closed_loop, payments
 from payments_service.domain.availability import Switch
 from payments_service.domain.closed_loop import Place
+from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Attendant, Direction, Provider
 from payments_service.domain.states import OPEN, Event, State
 from payments_service.repository import desk
 from payments_service.repository import payments as kept
-from shared import database
+from shared import database, money
 from shared.clock import Clock
 from shared.contracts.payments import (
     AskedAvailability,
     AskedCompletion,
     AskedPayment,
+    AskedRefund,
     AskedReview,
     PaymentDetail,
     PaymentMove,
@@ -29,7 +31,8 @@ from shared.contracts.payments import (
 )
 from shared.errors import CommandIdReused, FieldError, Forbidden, InvalidInput, NotFound
 
-COMPLETION, REVIEW = "completion", "review"
+COMPLETION, REVIEW, REFUND = "completion", "review", "refund"
+REFUNDABLE = frozenset({State.COMPLETED, State.REINSTATED})
 _SAME = ("user_id", "direction", "currency")
 
 
@@ -78,11 +81,13 @@ class PaymentDesk:
             if payment is None:
                 raise NotFound(f"there is no payment {payment_id}")
             parts = await kept.group(connection, payment.group_id)
+            refunds = await kept.refunds_of(connection, payment_id)
             moves = await kept.moves(connection, payment_id)
             said = await desk.said(connection, payment_id)
         return PaymentDetail(
             **dict(view(payment)),
             parts=[view(part) for part in parts],
+            refunds=[view(refund) for refund in refunds],
             moves=[PaymentMove.model_validate(dict(row._mapping)) for row in moves],
             said=[PaymentWord.model_validate(dict(row._mapping)) for row in said],
         )
@@ -124,6 +129,29 @@ class PaymentDesk:
             if after is not None:
                 await kept.save(connection, payment, after, now)
         await self.attendant.attend(payment_id)
+
+    async def refund(self, payment_id: UUID, asked: AskedRefund) -> Sequence[PaymentView]:
+        """Send some of a deposit back, or all that is left. The same request is the same refund.
+
+        Raises NotFound, InvalidInput, CommandIdReused.
+        """
+        async with database.transaction(self.engine) as connection:
+            deposit = await self._locked(connection, payment_id)
+            refunds = await kept.refunds_of(connection, payment_id)
+            known = await kept.find(connection, asked.refund_id)
+            if known is None:
+                left, now = payments.left_of(deposit, refunds), self.clock()
+                amount = _refundable(deposit, left, asked.refund.amount)
+                refund = payments.refund_of(deposit, asked.refund_id, amount, now)
+                words = f"staff: {asked.refund.reason}"[:128]
+                await kept.add(connection, replace(refund, reason=words, requested_by=asked.actor))
+                await self._record(connection, refund.id, REFUND, str(amount), asked.actor, asked.refund.reason)
+            elif known.of_payment != payment_id:
+                raise CommandIdReused("payment")
+            elif asked.refund.amount is not None and known.amount_minor != _minor(asked.refund.amount, known.currency):
+                raise CommandIdReused("amount")
+        await self.attendant.attend(asked.refund_id)
+        return await self.group(asked.refund_id)
 
     async def switch(self, asked: AskedAvailability) -> None:
         """Turn a switch. Turned on, what is queued is let go by itself."""
@@ -181,17 +209,23 @@ class PaymentDesk:
         before = [row for row in await desk.said(connection, payment.id) if row.act == act]
         if any(row.actor == actor for row in before):
             raise Forbidden("a second person has to say the same; you have said it")
-        await desk.approve(
-            connection,
-            payment.id,
-            act,
-            verdict=verdict,
-            actor=actor,
-            reason=reason,
-            evidence=evidence,
-            now=self.clock(),
-        )
+        await self._record(connection, payment.id, act, verdict, actor, reason, evidence)
         return 1 + sum(1 for row in before if row.verdict == verdict)
+
+    async def _record(
+        self,
+        connection: AsyncConnection,
+        payment_id: UUID,
+        act: str,
+        verdict: str,
+        actor: str,
+        reason: str,
+        evidence: str | None = None,
+    ) -> None:
+        now = self.clock()
+        await desk.approve(
+            connection, payment_id, act, verdict=verdict, actor=actor, reason=reason, evidence=evidence, now=now
+        )
 
     async def _locked(self, connection: AsyncConnection, payment_id: UUID) -> Payment:
         payment = await kept.lock(connection, payment_id)
@@ -205,6 +239,26 @@ def view(payment: Payment, number: int | None = None) -> PaymentView:
     return PaymentView.model_validate(
         {name: getattr(payment, name) for name in PaymentView.model_fields if name != "number"} | {"number": number}
     )
+
+
+def _refundable(deposit: Payment, left_minor: int, asked: str | None) -> int:
+    """What goes back of a deposit, in minor units: what is asked for, else what is left. Raises InvalidInput."""
+    if deposit.direction is not Direction.DEPOSIT or deposit.status not in REFUNDABLE:
+        raise InvalidInput([FieldError("payment_id", "is no deposit that stands: there is nothing to give back")])
+    if deposit.posted is not Posted.CREDITED:
+        raise InvalidInput([FieldError("payment_id", "was not credited: what the wallet refused goes back by itself")])
+    amount = left_minor if asked is None else _minor(asked, deposit.currency)
+    if not 0 < amount <= left_minor:
+        left = f"{money.to_decimal(left_minor, deposit.currency)} {deposit.currency}"
+        raise InvalidInput([FieldError("amount", f"must be more than zero and at most what is left: {left}")])
+    return amount
+
+
+def _minor(amount: str, currency: str) -> int:
+    try:
+        return money.to_minor(amount, currency, zero=True)
+    except ValueError as error:
+        raise InvalidInput([FieldError("amount", str(error))]) from None
 
 
 def _check_same(parts: Sequence[Payment], direction: Direction, asked: AskedPayment) -> None:

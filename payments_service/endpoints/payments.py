@@ -18,6 +18,7 @@ from shared.contracts.payments import (
     AskedAvailability,
     AskedCompletion,
     AskedPayment,
+    AskedRefund,
     AskedReview,
     AvailabilityView,
     PaymentDetail,
@@ -81,6 +82,10 @@ def router(settings: Settings, desk: PaymentDesk) -> APIRouter:
     async def post_review(payment_id: UUID, asked: AskedReview) -> PaymentDetail:
         await desk.review(payment_id, asked)
         return await desk.detail(payment_id)
+
+    @api.post("/{payment_id}/refund", summary="Send some of a deposit back to where it came from, or all")
+    async def post_refund(payment_id: UUID, asked: AskedRefund) -> Sequence[PaymentView]:
+        return await desk.refund(payment_id, asked)
 
     return api
 

@@ -1,20 +1,21 @@
 """What a change of one payment means beside it, in the same transaction: for its deposit, its instrument, and staff."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments_service.domain import payments, states
+from payments_service.domain import ledger, payments, states
 from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Payment
-from payments_service.domain.ports import Outcome
+from payments_service.domain.ports import Direction, Outcome
 from payments_service.domain.settlement import ExceptionKind, Found, Side
-from payments_service.domain.states import Event, State
+from payments_service.domain.states import State
 from payments_service.repository import desk, exceptions
 from payments_service.repository import payments as kept
 
 # By what a decided step changes of what came from an instrument, and of what went back to it.
-_DEPOSITED = {Step.CREDIT: 1, Step.REFUND: -1, Step.CHARGEBACK: -1}
+_DEPOSITED = {Step.CREDIT: 1, Step.REFUND: -1, Step.CHARGEBACK: -1, Step.REINSTATE: 1}
 _RETURNED = {Step.CAPTURE: 1, Step.PAID_LATE: 1, Step.RETURNED: -1}
 
 
@@ -28,7 +29,9 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
     elif before.status in states.OPEN and after.status not in states.OPEN:
         await exceptions.close_for(connection, after.id, ExceptionKind.OVERDUE, now)
     if after.of_payment is not None and after.status is State.COMPLETED and before.status is not State.COMPLETED:
-        await _gone_back(connection, after, now)
+        await _gone_back(connection, after.of_payment, after.amount_minor, now)
+    if (after.direction, after.status) == (Direction.DEPOSIT, State.REFUNDED) and before.status is not State.REFUNDED:
+        await _gone_elsewhere(connection, after, now)
 
 
 async def decided(connection: AsyncConnection, payment: Payment, step: Step, *, granted: bool, now: datetime) -> None:
@@ -36,7 +39,7 @@ async def decided(connection: AsyncConnection, payment: Payment, step: Step, *, 
     sign = 1 if granted else 0
     deposited, returned = _DEPOSITED.get(step, 0) * sign, _RETURNED.get(step, 0) * sign
     if deposited or returned:
-        amount = payment.amount_minor
+        amount = ledger.command(payment.booked(), step).amount_minor
         await desk.count(connection, payment, deposited=deposited * amount, returned=returned * amount, now=now)
     if payment.posted is Posted.BLOCKED:
         found = Found(ExceptionKind.BLOCKED, Side.LEDGER, payment.id, payment.reference, step.value, payment.reason)
@@ -52,9 +55,15 @@ def contradiction(payment: Payment, said: Outcome) -> Found:
     return Found(ExceptionKind.CONTRADICTION, Side.PROVIDER, payment.id, payment.reference, payment.status, said)
 
 
-async def _gone_back(connection: AsyncConnection, refund: Payment, now: datetime) -> None:
-    assert refund.of_payment is not None
-    deposit = await kept.lock(connection, refund.of_payment)
-    after = None if deposit is None else payments.happened(deposit, Event.REFUNDED, now, deposit.reason)
-    if deposit is not None and after is not None:
-        await kept.save(connection, deposit, after, now)
+async def _gone_back(connection: AsyncConnection, deposit_id: UUID, amount_minor: int, now: datetime) -> None:
+    deposit = await kept.lock(connection, deposit_id)
+    assert deposit is not None
+    await kept.save(connection, deposit, payments.after_refund(deposit, amount_minor, now), now)
+
+
+async def _gone_elsewhere(connection: AsyncConnection, deposit: Payment, now: datetime) -> None:
+    """The provider says that a deposit went back: what none of our refunds is about is one of its own."""
+    left = payments.left_of(deposit, await kept.refunds_of(connection, deposit.id))
+    if left > 0:
+        await kept.add(connection, payments.gone_elsewhere(deposit, left, now))
+        await _gone_back(connection, deposit.id, left, now)

@@ -35,6 +35,9 @@ class EventsTaken:
             return "duplicate"
         payment_id = await events.payment_of(connection, provider, event)
         payment = None if payment_id is None else await kept.lock(connection, payment_id)
+        if payment is not None and _is_refund_of(payment, event):
+            payment = await self._begun_elsewhere(connection, payment, event, now)
+            payment_id = payment.id
         became, after = _became(payment, event, now)
         if not await events.put(connection, provider, event, payment_id, became):
             return "duplicate"
@@ -45,6 +48,19 @@ class EventsTaken:
         if payment is not None and became == "contradicts":
             await exceptions.open_for(connection, _differs(payment, event), now)
         return became
+
+    async def _begun_elsewhere(
+        self, connection: AsyncConnection, deposit: Payment, event: ProviderEvent, now: datetime
+    ) -> Payment:
+        """A refund that somebody began at the provider, as a payment; the deposit, where it cannot be one of it."""
+        assert event.reference is not None
+        assert event.amount_minor is not None
+        left = payments.left_of(deposit, await kept.refunds_of(connection, deposit.id))
+        if event.amount_minor > left or event.currency != deposit.currency:
+            return deposit
+        refund = payments.begun_elsewhere(deposit, event.reference, event.amount_minor, now)
+        await kept.add(connection, refund)
+        return await kept.lock(connection, refund.id) or refund
 
     async def _unmatched(self, connection: AsyncConnection, event: ProviderEvent, now: datetime) -> None:
         # An event with the provider's id alone may be ahead of the answer that tells whose it is.
@@ -58,8 +74,9 @@ class EventsTaken:
 def _became(payment: Payment | None, event: ProviderEvent, now: datetime) -> tuple[str, Payment | None]:
     if payment is None:
         return "unmatched", None
-    outcome = _about(payment, event)
-    if outcome is Outcome.COMPLETED and _differs_in_money(payment, event):
+    if _is_refund_of(payment, event):
+        return "contradicts", None
+    if event.outcome is Outcome.COMPLETED and _differs_in_money(payment, event):
         # Whatever arrived is not what was asked for: somebody has to say what it is.
         if payment.status in OPEN:
             return "contradicts", replace(payment, waits_for=Waits.REVIEW, due_at=None)
@@ -71,17 +88,15 @@ def _became(payment: Payment | None, event: ProviderEvent, now: datetime) -> tup
         last4=payment.last4 or event.last4,
         fee_minor=event.fee_minor if event.fee_minor is not None else payment.fee_minor,
     )
-    after = payments.heard(known, outcome, now)
+    after = payments.heard(known, event.outcome, now)
     if after is not None:
         return "news", after
-    return "repeated" if outcome.value == payment.status.value else "ignored", known
+    return "repeated" if event.outcome.value == payment.status.value else "ignored", known
 
 
-def _about(payment: Payment, event: ProviderEvent) -> Outcome:
-    """What an event says of the payment itself: a refund that is done is a deposit that was refunded."""
-    if payment.direction is Direction.DEPOSIT and event.direction is Direction.REFUND:
-        return Outcome.REFUNDED if event.outcome is Outcome.COMPLETED else Outcome.UNKNOWN
-    return event.outcome
+def _is_refund_of(payment: Payment, event: ProviderEvent) -> bool:
+    """Whether an event tells of a refund of a deposit, and it is none of ours."""
+    return (payment.direction, event.direction) == (Direction.DEPOSIT, Direction.REFUND)
 
 
 def _differs_in_money(payment: Payment, event: ProviderEvent) -> bool:

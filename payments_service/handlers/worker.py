@@ -15,7 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import ledger, payments, states
 from payments_service.domain.availability import is_available
-from payments_service.domain.ledger import Step
+from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Action, Payment, Waits, leaves_next, next_action
 from payments_service.domain.ports import Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
 from payments_service.domain.states import Event
@@ -144,6 +144,8 @@ class PaymentWorker:
     async def _book(self, payment: Payment) -> bool:
         step = payment.step()
         assert step is not None
+        if payment.of_payment is not None and not await self._is_credited(payment.id, payment.of_payment):
+            return False
         decision = await self._wallet.ask(ledger.command(payment.booked(), step), WALLET_WITHIN_S)
         if decision is None:
             return False
@@ -160,6 +162,18 @@ class PaymentWorker:
         if not granted:
             log.info("payment_step_refused", payment_id=str(payment.id), step=step.value, reason=reason)
         return True
+
+    async def _is_credited(self, refund_id: UUID, deposit_id: UUID) -> bool:
+        """Whether a refund takes from the player what its deposit brought: not before, and not what was never taken."""
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            refund, deposit = await kept.lock(connection, refund_id), await kept.find(connection, deposit_id)
+            assert refund is not None
+            assert deposit is not None
+            if deposit.posted is Posted.REFUSED and refund.posted is Posted.NOTHING:
+                never_taken = payments.scheduled(replace(refund, posted=Posted.REFUSED), now)
+                await kept.save(connection, refund, never_taken, now)
+        return deposit.posted not in (Posted.NOTHING, Posted.REFUSED)
 
     async def _check(self, payment: Payment) -> bool:
         """What is asked before money may leave, again when it was queued."""
@@ -247,7 +261,9 @@ class PaymentWorker:
             before = await kept.lock(connection, payment.id)
             if before is None or next_action(before) is not Action.GIVE_BACK:
                 return True
-            refund = payments.return_of(before, now)
+            refunds = await kept.refunds_of(connection, before.id)
+            left = payments.left_of(before, refunds)
+            refund = payments.return_of(before, left, now) if left > 0 else refunds[-1]
             await kept.add(connection, refund)
             after = payments.scheduled(replace(before, given_back_by=refund.id), now)
             await kept.save(connection, before, after, now)

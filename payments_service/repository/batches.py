@@ -5,7 +5,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid5
 
-from sqlalchemy import ARRAY, Row, Text, Uuid, any_, delete, func, insert, literal, or_, select, update
+from sqlalchemy import ARRAY, Row, Text, Uuid, any_, case, delete, func, insert, literal, or_, select, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -93,29 +93,31 @@ async def reported(connection: AsyncConnection, batch_id: UUID) -> Sequence[Line
 async def moved(connection: AsyncConnection, batch: Row[Any]) -> Sequence[Moved]:
     """What our payments moved on a batch's day, or took back on it."""
     start, end = day_ends_at(batch.day) - timedelta(days=1), day_ends_at(batch.day)
-    query = select(*(_p[name] for name in Moved._fields if name != "back_at"), _p.changed_at).where(
+    moments = (_p.settled_at, _p.charged_back_at, _p.changed_at)
+    query = select(*(_p[name] for name in Moved._fields)).where(
         _p.provider == batch.provider,
         _p.currency == batch.currency,
         _p.status.in_(MOVED),
-        or_((_p.settled_at >= start) & (_p.settled_at < end), (_p.changed_at >= start) & (_p.changed_at < end)),
+        or_(*((moment >= start) & (moment < end) for moment in moments)),
     )
     return [_moved(row) for row in await connection.execute(query)]
 
 
 def _moved(row: Row[*tuple[Any, ...]]) -> Moved:
-    back = row.status in (State.REFUNDED, State.CHARGED_BACK)
-    values = {name: getattr(row, name) for name in Moved._fields if name != "back_at"}
-    values |= {"direction": Direction(row.direction), "status": State(row.status), "posted": Posted(row.posted)}
-    return Moved(**values, back_at=row.changed_at if back else None)
+    kinds = {"direction": Direction(row.direction), "status": State(row.status), "posted": Posted(row.posted)}
+    return Moved(**{**row._mapping, **kinds})
 
 
 async def of_ledger(connection: AsyncConnection, batch: Row[Any]) -> Sequence[tuple[Line, date | None]]:
     """What the ledger moved for a provider on a batch's day and the two beside it; and whose day it is with us."""
     m, start = ledger_movements.c, day_ends_at(batch.day) - timedelta(days=2)
     taken, returned, named = (payments.alias(name) for name in ("taken", "returned", "named"))
-    whose = func.coalesce(taken.c.id, returned.c.id, named.c.id)
+    whose = func.coalesce(taken.c.id, returned.c.id, named.c.of_payment, named.c.id)
+    # What takes a chargeback back brings money, as what takes a payout back takes it from the provider.
+    sign = case((returned.c.direction == Direction.DEPOSIT, -1), else_=1)
+    amount = (m.amount_minor * sign).label("amount_minor")
     query = (
-        select(whose.label("payment_id"), m.command_id, m.movement, m.amount_minor, m.currency, m.at)
+        select(whose.label("payment_id"), m.command_id, m.movement, amount, m.currency, m.at)
         .select_from(
             ledger_movements.outerjoin(taken, taken.c.taken_by == m.command_id)
             .outerjoin(returned, returned.c.taken_by == m.about)

@@ -2,11 +2,11 @@
 
 from uuid import UUID
 
-from sqlalchemy import select
+from sqlalchemy import or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments_service.domain.ports import ProviderEvent
+from payments_service.domain.ports import Direction, ProviderEvent
 from payments_service.tables import payment_events, payments
 
 _KEPT = (
@@ -34,6 +34,8 @@ async def is_known(connection: AsyncConnection, provider: str, event_id: str) ->
 
 async def payment_of(connection: AsyncConnection, provider: str, event: ProviderEvent) -> UUID | None:
     """Whose event it is: by our own id where it says that, else by the provider's."""
+    if event.direction is Direction.REFUND:
+        return await _refund_or_deposit(connection, provider, event)
     p = payments.c
     query = select(p.id).where(p.provider == provider)
     found: UUID | None = None
@@ -43,3 +45,13 @@ async def payment_of(connection: AsyncConnection, provider: str, event: Provider
         by_reference = query.where(p.reference == event.reference).order_by(p.number).limit(1)
         found = (await connection.execute(by_reference)).scalar_one_or_none()
     return found
+
+
+async def _refund_or_deposit(connection: AsyncConnection, provider: str, event: ProviderEvent) -> UUID | None:
+    """Whose a refund's event is: that refund's, else the deposit's that it is of."""
+    p = payments.c
+    query = select(p.id).where(p.provider == provider).order_by(p.number).limit(1)
+    of_refund = (p.direction == Direction.REFUND, or_(p.reference == event.reference, p.id == event.payment_id))
+    of_deposit = (p.direction == Direction.DEPOSIT, or_(p.reference == event.of_reference, p.id == event.payment_id))
+    found: UUID | None = (await connection.execute(query.where(*of_refund))).scalar_one_or_none()
+    return found or (await connection.execute(query.where(*of_deposit))).scalar_one_or_none()

@@ -69,6 +69,12 @@ async def group(connection: AsyncConnection, group_id: UUID) -> Sequence[Payment
     return [_payment(row) for row in rows]
 
 
+async def refunds_of(connection: AsyncConnection, deposit_id: UUID) -> Sequence[Payment]:
+    """The refunds of a deposit, in order."""
+    rows = await connection.execute(_select().where(_c.of_payment == deposit_id).order_by(_c.number))
+    return [_payment(row) for row in rows]
+
+
 async def save(connection: AsyncConnection, before: Payment, after: Payment, now: datetime) -> None:
     """Write what changed of a locked payment, and tell of it where that is seen outside."""
     values = {name: value for name, value in asdict(after).items() if name not in _FIXED}

@@ -13,6 +13,7 @@ MAX_REPORT_CHARACTERS = 900_000
 Method = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
 # A provider's token: never a card's number, which is digits alone.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,254}$")]
+DecimalText = Annotated[str, StringConstraints(pattern=r"^[0-9]{1,16}(\.[0-9]{1,4})?$")]
 Named = Annotated[str, StringConstraints(pattern=r"^(\*|[a-z0-9][a-z0-9_-]{0,31})$")]
 
 
@@ -78,6 +79,15 @@ class ReviewRequest(_Part):
     reason: Text
 
 
+class RefundRequest(_Part):
+    """What of a deposit goes back to where it came from, and why: all that is left of it, without an amount."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    amount: DecimalText | None = Field(default=None, description="In the deposit's currency.", examples=["10.00"])
+    reason: Text
+
+
 class AvailabilityRequest(_Part):
     """Whether some payments may begin; `*` stands for all of a kind. The rest queues."""
 
@@ -130,6 +140,13 @@ class AskedReview(_Asked):
     review: ReviewRequest
 
 
+class AskedRefund(_Asked):
+    """A refund, and whose word it is. The id is one a request, however often that comes."""
+
+    refund_id: UUID
+    refund: RefundRequest
+
+
 class AskedAvailability(_Asked):
     """A switch, and who turns it."""
 
@@ -153,6 +170,7 @@ class PaymentView(_Part):
     provider: str
     method: str
     amount_minor: int
+    refunded_minor: int = 0
     currency: str
     status: str
     posted: str
@@ -161,6 +179,7 @@ class PaymentView(_Part):
     reference: str | None
     last4: str | None
     of_payment: UUID | None
+    batch_id: UUID | None = None
     action: dict[str, JsonValue] | None
     created_at: Moment
     changed_at: Moment | None
@@ -189,9 +208,10 @@ class PaymentWord(_Part):
 
 
 class PaymentDetail(PaymentView):
-    """A payment with its parts, how it came to stand where it stands, and what staff said."""
+    """A payment with its parts and refunds, how it came to stand where it stands, and what staff said."""
 
     parts: list[PaymentView]
+    refunds: list[PaymentView] = []
     moves: list[PaymentMove]
     said: list[PaymentWord]
 

@@ -154,3 +154,20 @@ async def test_a_card_number_is_no_instrument(client: httpx2.AsyncClient, servic
     assert (found.status_code, found.json()["errors"][0]["field"]) == (422, "instrument")
     assert "4242" not in found.text
     assert service.asked == []
+
+
+async def test_a_refund_needs_a_key_a_reason_and_finance_and_goes_on_record(
+    wallet: FakeWallet, service: FakePayments
+) -> None:
+    compliance = FakeCompliance()
+    client = client_of(build(wallet, compliance, payments=service))
+    service.answer = [view(direction="refund", status="processing")]
+    path, key, body = f"{PAYMENTS}/{uuid4()}/refund", {"Idempotency-Key": "one"}, {"amount": "4.00", "reason": "twice"}
+    finance = bearer(Role.FINANCE)
+    assert (await client.post(path, json=body, headers=finance)).status_code == 400
+    assert (await client.post(path, json={"amount": "4.00"}, headers=finance | key)).status_code == 422
+    assert (await client.post(path, json=body, headers=bearer(Role.PLAYER) | key)).status_code == 403
+    assert service.asked == []
+    found = await client.post(path, json=body, headers=finance | key)
+    assert (found.status_code, found.headers["Location"]) == (202, f"{PAYMENTS}/{service.body()['refund_id']}")
+    assert service.body()["refund"] == body

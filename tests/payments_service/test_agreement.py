@@ -5,7 +5,6 @@ import os
 import random
 from collections import Counter
 from datetime import timedelta
-from typing import Any
 from uuid import UUID, uuid5
 
 import pytest
@@ -17,7 +16,7 @@ from payments_service.domain.states import OPEN, State
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind, Status
-from tests.payments_service.fakes import Crashed, FakeProvider, ModelWallet
+from tests.payments_service.fakes import Booking, Crashed, FakeProvider, ModelWallet
 from tests.payments_service.support import Setup
 
 PLAYERS = 8
@@ -128,7 +127,7 @@ class World:
             await self.look()
 
 
-def effect_at_provider(booking: Any) -> int:
+def effect_at_provider(booking: Booking) -> int:
     if booking.outcome is not Outcome.COMPLETED or booking.direction is Direction.REFUND:
         return 0
     amount_minor: int = booking.request.amount_minor

@@ -119,7 +119,8 @@ async def test_what_is_taken_back_may_leave_the_player_owing(payments: Setup, ou
     payments.provider.take_back(payment.id, outcome)
     await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
     await payments.later(seconds=1)
-    assert (await payments.get(payment.id)).posted is Posted.TAKEN_BACK
+    await payments.later(seconds=1)
+    assert (await payments.get(payment.id)).status.value == outcome.value
     assert payments.wallet.posted(kind) == 1
     assert payments.wallet.cash[1] == -700
 

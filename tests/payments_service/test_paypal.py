@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from ops.development_certificates import Certificates, make
-from payments_service.domain.ports import Direction, Outcome, ProviderRequest
+from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.handlers.providers import paypal
 from payments_service.handlers.providers.paypal import PayPalProvider
 from payments_service.handlers.providers.paypal_signatures import MAX_CERTIFICATE_BYTES, at_paypal, signed_text
@@ -322,7 +322,7 @@ class TestCalls:
 
     async def test_a_vaulted_account_is_charged_at_once(self) -> None:
         fake = FakePayPal({ORDERS: (201, CAPTURED)})
-        assert await provider(fake).deposit(REQUEST._replace(instrument="V1")) == (
+        assert await provider(fake).deposit(REQUEST._replace(instrument="V1")) == ProviderAnswer(
             Outcome.COMPLETED,
             "ORDER1",
             None,
@@ -341,7 +341,7 @@ class TestCalls:
     async def test_a_payout_has_our_id_as_its_batchs(self) -> None:
         fake = FakePayPal({PAYOUTS: (201, {"batch_header": {"payout_batch_id": "BATCH1", "batch_status": "PENDING"}})})
         answer = await provider(fake).pay_out(REQUEST._replace(instrument="PAYER1"))
-        assert answer == (Outcome.PROCESSING, "BATCH1", None, None)
+        assert answer == ProviderAnswer(Outcome.PROCESSING, "BATCH1", None, None)
         assert fake.body(PAYOUTS)["sender_batch_header"] == {"sender_batch_id": str(PAYMENT)}
 
     @pytest.mark.parametrize(
@@ -364,7 +364,7 @@ class TestCalls:
     async def test_a_refund_goes_back_to_the_orders_capture(self) -> None:
         path = "/v2/payments/captures/CAP1/refund"
         fake = FakePayPal({f"{ORDERS}/ORDER1": (200, CAPTURED), path: (201, {"id": "REF1", "status": "COMPLETED"})})
-        assert await provider(fake).refund(REQUEST, "ORDER1") == (Outcome.COMPLETED, "REF1", None, None)
+        assert await provider(fake).refund(REQUEST, "ORDER1") == ProviderAnswer(Outcome.COMPLETED, "REF1", None, None)
         assert fake.body(path) == {
             "amount": {"currency_code": "USD", "value": "25.00"},
             "custom_id": str(PAYMENT),

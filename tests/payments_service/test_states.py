@@ -9,17 +9,18 @@ from payments_service.domain.ports import Outcome
 from payments_service.domain.states import Event, State
 
 # Each row a state, each column an event, in their own order: the state after it, `-` where it is illegal.
-EVENTS = "send refuse pending processing completed failed cancelled unknown refunded charged_back"
+EVENTS = "send refuse pending processing completed failed cancelled unknown refunded charged_back reinstated"
 TABLE = """
-created       pending failed -          -          -         -      cancelled -       -            -
-pending       pending -      pending    processing completed failed cancelled unknown refunded     charged_back
-processing    -       -      processing processing completed failed cancelled unknown refunded     charged_back
-completed     -       -      -          -          completed -      -         -       refunded     charged_back
-failed        -       -      -          -          completed failed -         -       refunded     charged_back
-cancelled     -       -      -          -          completed failed cancelled -       refunded     charged_back
-unknown       unknown -      pending    processing completed failed cancelled unknown refunded     charged_back
-refunded      -       -      -          -          -         -      -         -       refunded     charged_back
-charged_back  -       -      -          -          -         -      -         -       -            charged_back
+created       pending failed -          -          -         -      cancelled -       -            -            -
+pending       pending -      pending    processing completed failed cancelled unknown refunded charged_back reinstated
+processing    -       -      processing processing completed failed cancelled unknown refunded charged_back reinstated
+completed     -       -      -          -          completed -      -         -       refunded charged_back reinstated
+failed        -       -      -          -          completed failed -         -       refunded charged_back reinstated
+cancelled     -       -      -          -          completed failed cancelled -       refunded charged_back reinstated
+unknown       unknown -      pending    processing completed failed cancelled unknown refunded charged_back reinstated
+refunded      -       -      -          -          -         -      -         -       refunded charged_back reinstated
+charged_back  -       -      -          -          -         -      -         -       -        charged_back reinstated
+reinstated    -       -      -          -          -         -      -         -       -        -            reinstated
 """
 CELLS = [
     (State(row.split()[0]), event, None if cell == "-" else State(cell))

@@ -10,7 +10,7 @@ import httpx2
 import pytest
 from stripe import WebhookSignature
 
-from payments_service.domain.ports import Direction, Outcome, ProviderRequest
+from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.handlers.providers.reading import MAX_WEBHOOK_BYTES
 from payments_service.handlers.providers.stripe import StripeProvider
 from shared.errors import InvalidInput, ServiceUnavailable, TooLarge, Unauthenticated
@@ -209,7 +209,7 @@ class TestCalls:
     async def test_a_known_instrument_is_charged_at_once(self) -> None:
         seen: list[httpx2.Request] = []
         answer = await provider(answering(200, intent(), seen)).deposit(REQUEST._replace(instrument="pm_1"))
-        assert answer == (Outcome.COMPLETED, "pi_1", None, None)
+        assert answer == ProviderAnswer(Outcome.COMPLETED, "pi_1", None, None)
         form = parse_qs(seen[0].content.decode())
         assert (form["confirm"], form["payment_method"]) == (["true"], ["pm_1"])
 
@@ -253,7 +253,9 @@ class TestCalls:
     async def test_a_payout_goes_to_a_connected_account_and_nowhere_else(self) -> None:
         seen: list[httpx2.Request] = []
         stripe = provider(answering(200, {"id": "tr_1", "object": "transfer"}, seen))
-        assert await stripe.pay_out(REQUEST._replace(instrument="acct_1")) == (Outcome.COMPLETED, "tr_1", None, None)
+        assert await stripe.pay_out(REQUEST._replace(instrument="acct_1")) == ProviderAnswer(
+            Outcome.COMPLETED, "tr_1", None, None
+        )
         assert (await stripe.pay_out(REQUEST._replace(instrument="pm_1"))).outcome is Outcome.FAILED
         (request,) = seen
         assert parse_qs(request.content.decode())["transfer_group"] == [str(PAYMENT)]
@@ -261,7 +263,7 @@ class TestCalls:
     async def test_a_refund_goes_back_to_its_intent(self) -> None:
         seen: list[httpx2.Request] = []
         stripe = provider(answering(200, {"id": "re_1", "object": "refund", "status": "pending"}, seen))
-        assert await stripe.refund(REQUEST, "pi_9") == (Outcome.PROCESSING, "re_1", None, None)
+        assert await stripe.refund(REQUEST, "pi_9") == ProviderAnswer(Outcome.PROCESSING, "re_1", None, None)
         assert parse_qs(seen[0].content.decode())["payment_intent"] == ["pi_9"]
 
     async def test_an_amount_that_stripe_cannot_move_is_not_sent(self) -> None:
