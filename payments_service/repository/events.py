@@ -2,7 +2,7 @@
 
 from uuid import UUID
 
-from sqlalchemy import or_, select
+from sqlalchemy import false, or_, select
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -50,8 +50,16 @@ async def payment_of(connection: AsyncConnection, provider: str, event: Provider
 async def _refund_or_deposit(connection: AsyncConnection, provider: str, event: ProviderEvent) -> UUID | None:
     """Whose a refund's event is: that refund's, else the deposit's that it is of."""
     p = payments.c
-    query = select(p.id).where(p.provider == provider).order_by(p.number).limit(1)
-    of_refund = (p.direction == Direction.REFUND, or_(p.reference == event.reference, p.id == event.payment_id))
-    of_deposit = (p.direction == Direction.DEPOSIT, or_(p.reference == event.of_reference, p.id == event.payment_id))
-    found: UUID | None = (await connection.execute(query.where(*of_refund))).scalar_one_or_none()
-    return found or (await connection.execute(query.where(*of_deposit))).scalar_one_or_none()
+    whose = ((Direction.REFUND, event.reference), (Direction.DEPOSIT, event.of_reference))
+    for direction, reference in whose:
+        # A name that the event does not have is nobody's.
+        named = [
+            column == value
+            for column, value in ((p.id, event.payment_id), (p.reference, reference))
+            if value is not None
+        ]
+        query = select(p.id).where(p.provider == provider, p.direction == direction, or_(false(), *named))
+        found: UUID | None = (await connection.execute(query.order_by(p.number).limit(1))).scalar_one_or_none()
+        if found is not None:
+            return found
+    return None

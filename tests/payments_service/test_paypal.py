@@ -40,6 +40,7 @@ class FakePayPal:
     def __init__(self, answers: Answers | None = None, certificate: str = OURS.certificate) -> None:
         self.answers: Answers = {
             "/v1/oauth2/token": (200, {"access_token": "t", "expires_in": 3600}),
+            DISPUTES: (200, {"items": []}),
             **(answers or {}),
         }
         self.certificate = certificate
@@ -302,6 +303,7 @@ def same_place(url: str) -> bool:
 
 
 ORDERS, PAYOUTS = "/v2/checkout/orders", "/v1/payments/payouts"
+DISPUTES = "/v1/customer/disputes"
 CAPTURED = {
     "id": "ORDER1",
     "status": "COMPLETED",

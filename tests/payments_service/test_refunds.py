@@ -117,6 +117,14 @@ async def test_a_refund_of_more_than_there_was_is_shown_and_moves_nothing(paymen
     assert (payments.wallet.cash[1], await payments.exceptions()) == (1000, [("amount", "provider")])
 
 
+async def test_a_refund_of_nobodys_deposit_is_nobodys(payments: Setup) -> None:
+    deposit = await payments.go(DEPOSIT)
+    payments.provider.down = True
+    await payments.go(DEPOSIT, user_id=2)
+    event = told(payments, deposit, Outcome.COMPLETED, 300, direction=Direction.REFUND, reference="re_1")
+    assert await payments.inbound.take("sandbox", [event._replace(payment_id=None)]) == ["unmatched"]
+
+
 async def test_a_dispute_that_was_won_brings_the_money_back(payments: Setup) -> None:
     deposit = await payments.go(DEPOSIT)
     await refund(payments, deposit, asked("1.00"))

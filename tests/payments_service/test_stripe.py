@@ -132,8 +132,8 @@ class TestWebhooks:
             (
                 "refund.created",
                 {"status": "succeeded", "metadata": {}, "payment_intent": "pi_1"},
-                Direction.DEPOSIT,
-                Outcome.REFUNDED,
+                Direction.REFUND,
+                Outcome.COMPLETED,
             ),
             (
                 "charge.dispute.funds_withdrawn",
@@ -145,7 +145,13 @@ class TestWebhooks:
                 "charge.dispute.funds_reinstated",
                 {"metadata": {}, "payment_intent": "pi_1"},
                 Direction.DEPOSIT,
-                Outcome.COMPLETED,
+                Outcome.REINSTATED,
+            ),
+            (
+                "charge.dispute.closed",
+                {"metadata": {}, "payment_intent": "pi_1", "status": "won"},
+                Direction.DEPOSIT,
+                Outcome.REINSTATED,
             ),
             ("transfer.created", {}, Direction.WITHDRAWAL, Outcome.COMPLETED),
             ("transfer.reversed", {}, Direction.WITHDRAWAL, Outcome.FAILED),
@@ -302,3 +308,59 @@ class TestLookUps:
     async def test_no_answer_is_no_news(self) -> None:
         with pytest.raises(ServiceUnavailable):
             await provider(answering(500, {"error": {"message": "no"}})).look_up(Direction.REFUND, PAYMENT, "re_1")
+
+    @pytest.mark.parametrize(
+        ("moved", "outcome", "disputed"),
+        [
+            ([], Outcome.COMPLETED, None),
+            ([-2000], Outcome.CHARGED_BACK, 2000),
+            ([-2000, 2000], Outcome.REINSTATED, 2000),
+        ],
+    )
+    async def test_a_dispute_is_what_it_moved(self, moved: list[int], outcome: Outcome, disputed: int | None) -> None:
+        charged = intent(latest_charge={"id": "ch_1", "object": "charge", "disputed": True})
+        rows = [{"object": "balance_transaction", "amount": amount} for amount in moved]
+        dispute = {"id": "dp_1", "object": "dispute", "amount": 2000, "currency": "usd", "reason": "fraudulent"}
+        listed = {"object": "list", "data": [{**dispute, "balance_transactions": rows}], "has_more": False, "url": "/x"}
+
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            return httpx2.Response(200, json=listed if request.url.path == "/v1/disputes" else charged)
+
+        found = await provider(answer).look_up(Direction.DEPOSIT, PAYMENT, "pi_1")
+        assert found is not None
+        assert (found.outcome, found.disputed_minor) == (outcome, disputed)
+
+
+class TestReports:
+    FILE = "https://files.stripe.com/v1/files/file_1/contents"
+
+    async def report(self, status: str, url: str = FILE, code: int = 200) -> tuple[bytes | None, list[httpx2.Request]]:
+        seen: list[httpx2.Request] = []
+        run: dict[str, Any] = {"id": "frr_1", "object": "reporting.report_run", "status": status, "result": None}
+        run |= {"result": {"id": "file_1", "object": "file", "url": url}} if status == "succeeded" else {}
+
+        def answer(request: httpx2.Request) -> httpx2.Response:
+            seen.append(request)
+            if request.url.host == "files.stripe.com":
+                return httpx2.Response(200, content=b"a,b")
+            error = {"error": {"type": "invalid_request_error", "message": "not yet"}}
+            return httpx2.Response(code, json=run if code == 200 else error)
+
+        return await provider(answer).settlement_report("USD", NOW.date()), seen
+
+    async def test_a_days_report_is_run_and_fetched(self) -> None:
+        found, seen = await self.report("succeeded")
+        assert found == b"a,b"
+        form = parse_qs(seen[0].content.decode())
+        start = int(NOW.replace(hour=0).timestamp())
+        assert form["parameters[interval_start]"] == [str(start)]
+        assert form["parameters[interval_end]"] == [str(start + 86400)]
+        assert seen[0].headers["idempotency-key"] == "report-USD-2026-11-24"
+
+    async def test_one_that_is_not_written_yet_is_waited_for(self) -> None:
+        assert (await self.report("pending"))[0] is None
+        assert (await self.report("pending", code=400))[0] is None
+
+    async def test_the_key_goes_to_stripe_alone(self) -> None:
+        with pytest.raises(ServiceUnavailable):
+            await self.report("succeeded", url="https://files.stripe.com.example/contents")

@@ -1,4 +1,7 @@
-"""PayPal: orders take deposits, payouts pay, captures are refunded; a thin client, for no SDK knows payouts."""
+"""PayPal: orders take deposits, payouts pay, captures are refunded; a thin client, for no SDK knows payouts.
+
+Its settlement reports come by SFTP alone, and are brought by hand: it is no `ReportSource`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
@@ -31,7 +34,8 @@ _CAPTURES = {
     "DECLINED": Outcome.FAILED,
     "FAILED": Outcome.FAILED,
     "REFUNDED": Outcome.REFUNDED,
-    "PARTIALLY_REFUNDED": Outcome.REFUNDED,
+    # What went back of it are refunds by themselves.
+    "PARTIALLY_REFUNDED": Outcome.COMPLETED,
 }
 _REFUNDS = {
     "COMPLETED": Outcome.COMPLETED,
@@ -150,7 +154,24 @@ class PayPalProvider:
             return await self._attempt(
                 f"/v2/checkout/orders/{reference}/capture", {}, payment_id, _of_order, key=f"{payment_id}-capture"
             )
-        return _of_order(order)
+        answer = _of_order(order)
+        return await self._disputed(answer, order) if answer.outcome is Outcome.COMPLETED else answer
+
+    async def _disputed(self, answer: ProviderAnswer, order: Mapping[str, Any]) -> ProviderAnswer:
+        """A deposit as its last dispute that was resolved leaves it."""
+        capture = _capture_of(order)
+        assert capture is not None
+        listed = await self._get(f"/v1/customer/disputes?disputed_transaction_id={capture['id']}") or {}
+        for item in listed.get("items", ()):
+            if item.get("status") != "RESOLVED":
+                continue
+            dispute = await self._get(f"/v1/customer/disputes/{item['dispute_id']}") or {}
+            outcome = paypal_events.dispute_outcome(dispute.get("dispute_outcome", {}).get("outcome_code"))
+            if outcome is not None:
+                amount = dispute["dispute_amount"]
+                disputed_minor = amounts.from_paypal(amount["value"], amount["currency_code"])
+                return answer._replace(outcome=outcome, reason=dispute.get("reason"), disputed_minor=disputed_minor)
+        return answer
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
         """As `Provider.read_webhook`."""

@@ -20,6 +20,11 @@ _CAPTURES = {
     "PAYMENT.CAPTURE.DECLINED": Outcome.FAILED,
     "PAYMENT.CAPTURE.REVERSED": Outcome.CHARGED_BACK,
 }
+# Both of PayPal's own cases and of banks' chargebacks. While one is open, the money is where it was.
+_DISPUTES = {
+    "RESOLVED_BUYER_FAVOUR": Outcome.CHARGED_BACK,
+    "RESOLVED_SELLER_FAVOUR": Outcome.REINSTATED,
+}
 _REFUNDS = {"PAYMENT.CAPTURE.REFUNDED": Outcome.COMPLETED}
 # An unclaimed payout waits thirty days for its receiver, and then comes back: RETURNED.
 _PAYOUTS = {
@@ -92,6 +97,24 @@ class _Capture(_Model):
     status_details: _Reason = _Reason()
 
 
+class _Disputed(_Model):
+    seller_transaction_id: str | None = None
+    custom: str | None = None
+    invoice_number: str | None = None
+
+
+class _DisputeOutcome(_Model):
+    outcome_code: str | None = None
+
+
+class _Dispute(_Model):
+    dispute_id: str
+    disputed_transactions: list[_Disputed] = Field(min_length=1)
+    dispute_amount: _Money
+    dispute_outcome: _DisputeOutcome = _DisputeOutcome()
+    reason: str | None = None
+
+
 class _Refund(_Model):
     id: str
     amount: _Money
@@ -126,6 +149,8 @@ def events(body: bytes, from_text: FromText) -> list[ProviderEvent]:
         return [_refund(event, from_text)]
     if event.event_type in _PAYOUTS:
         return [_payout(event, from_text)]
+    if event.event_type == "CUSTOMER.DISPUTE.RESOLVED":
+        return _dispute(event, from_text)
     return []
 
 
@@ -158,6 +183,21 @@ def _refund(event: _Event, from_text: FromText) -> ProviderEvent:
     return _event(
         event, Direction.REFUND, _REFUNDS[event.event_type], found.id, found.custom_id, found.amount, from_text
     )
+
+
+def dispute_outcome(code: str | None) -> Outcome | None:
+    """What a dispute that was resolved is to its deposit, or None where it moved nothing."""
+    return _DISPUTES.get(code or "")
+
+
+def _dispute(event: _Event, from_text: FromText) -> list[ProviderEvent]:
+    found = reading.part_of(_Dispute, event.resource)
+    outcome, disputed = dispute_outcome(found.dispute_outcome.outcome_code), found.disputed_transactions[0]
+    our_id = disputed.custom or disputed.invoice_number
+    if outcome is None:
+        return []
+    made = _event(event, Direction.DEPOSIT, outcome, found.dispute_id, our_id, found.dispute_amount, from_text)
+    return [made._replace(reason=found.reason, reference=None)]
 
 
 def _payout(event: _Event, from_text: FromText) -> ProviderEvent:

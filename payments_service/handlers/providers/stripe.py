@@ -1,18 +1,18 @@
 """Stripe, through its own SDK: PaymentIntents take deposits, transfers pay connected accounts, refunds go back."""
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 import httpx2
 import stripe
 from pydantic import JsonValue
 from stripe import HTTPClient, PaymentIntent, Refund, StripeClient
-from stripe.params import PaymentIntentCreateParams
+from stripe.params import PaymentIntentCreateParams, PaymentIntentRetrieveParams
 
 from payments_service.domain import amounts
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
-from payments_service.handlers.providers import stripe_webhooks
+from payments_service.handlers.providers import stripe_reports, stripe_webhooks
 from payments_service.handlers.providers.stripe_webhooks import CONFIRMED, PAYMENT_ID, REFUND_OUTCOMES
 from shared.errors import InvalidInput, ServiceUnavailable
 
@@ -66,13 +66,15 @@ class StripeProvider:
         self, client: httpx2.AsyncClient, *, api_key: str, secrets: Sequence[str], api_base: str | None = None
     ) -> None:
         # Without retries of the SDK's own: what is sent again is decided by the payment's state.
-        self._stripe = StripeClient(
+        self._key, self._http = api_key, client
+        self._client = StripeClient(
             api_key,
             stripe_version=API_VERSION,
             base_addresses={"api": api_base} if api_base else {},
             max_network_retries=0,
             http_client=Transport(client),
-        ).v1
+        )
+        self._stripe = self._client.v1
         self._secrets = tuple(secrets)
 
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
@@ -154,13 +156,31 @@ class StripeProvider:
         stripe_webhooks.verify(headers, body, self._secrets, now)
         return stripe_webhooks.events(body, amounts.from_stripe)
 
+    async def settlement_report(self, currency: str, day: date) -> bytes | None:
+        """As `ReportSource.settlement_report`."""
+        return await stripe_reports.report(self._client, self._http, self._key, currency, day)
+
     async def _intent(self, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
         if reference is not None:
-            return _of_intent(await self._stripe.payment_intents.retrieve_async(reference))
+            expanded: PaymentIntentRetrieveParams = {"expand": ["latest_charge"]}
+            intent = await self._stripe.payment_intents.retrieve_async(reference, expanded)
+            answer = _of_intent(intent)
+            return await self._disputed(answer) if _is_disputed(intent) else answer
         found = await self._stripe.payment_intents.search_async(
             {"query": f"metadata['{PAYMENT_ID}']:'{payment_id}'", "limit": 1}
         )
         return _of_intent(found.data[0]) if found.data else None
+
+    async def _disputed(self, answer: ProviderAnswer) -> ProviderAnswer:
+        """A deposit as its disputes leave it, by what they moved. An inquiry moves nothing."""
+        found = await self._stripe.disputes.list_async({"payment_intent": answer.reference or "", "limit": 10})
+        for dispute in found.data:
+            moved = [row.amount for row in dispute.balance_transactions]
+            if moved:
+                outcome = Outcome.CHARGED_BACK if sum(moved) < 0 else Outcome.REINSTATED
+                amount = amounts.from_stripe(dispute.amount, dispute.currency)
+                return answer._replace(outcome=outcome, reason=dispute.reason, disputed_minor=amount)
+        return answer
 
     async def _transfer(self, payment_id: UUID) -> ProviderAnswer | None:
         found = await self._stripe.transfers.list_async({"transfer_group": str(payment_id), "limit": 1})
@@ -210,6 +230,11 @@ def _of_intent(intent: PaymentIntent) -> ProviderAnswer:
     if outcome is Outcome.PENDING and found.get("client_secret"):
         action = {"type": "stripe_payment_intent", "client_secret": found["client_secret"]}
     return ProviderAnswer(outcome, intent.id, reason, action)
+
+
+def _is_disputed(intent: PaymentIntent) -> bool:
+    charge = intent.to_dict().get("latest_charge")
+    return isinstance(charge, dict) and bool(charge.get("disputed"))
 
 
 def _of_refund(refund: Refund) -> ProviderAnswer:

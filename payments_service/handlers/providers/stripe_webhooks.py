@@ -33,7 +33,7 @@ REFUND_OUTCOMES = {
 }
 _DISPUTE_OUTCOMES = {
     "charge.dispute.funds_withdrawn": Outcome.CHARGED_BACK,
-    "charge.dispute.funds_reinstated": Outcome.COMPLETED,
+    "charge.dispute.funds_reinstated": Outcome.REINSTATED,
 }
 
 
@@ -103,7 +103,9 @@ def events(body: bytes, from_amount: FromAmount) -> list[ProviderEvent]:
     if event.type in ("refund.created", "refund.updated", "refund.failed"):
         return [_refund(event, from_amount)]
     if event.type in _DISPUTE_OUTCOMES:
-        return [_dispute(event, from_amount)]
+        return [_dispute(event, from_amount, _DISPUTE_OUTCOMES[event.type])]
+    if event.type == "charge.dispute.closed" and event.data.object.get("status") == "won":
+        return [_dispute(event, from_amount, Outcome.REINSTATED)]
     if event.type in ("transfer.created", "transfer.reversed"):
         return [_transfer(event, from_amount)]
     return []
@@ -152,29 +154,30 @@ def _deposit(event: _Event, from_amount: FromAmount) -> ProviderEvent:
 def _refund(event: _Event, from_amount: FromAmount) -> ProviderEvent:
     found = reading.part_of(_Object, event.data.object)
     outcome = REFUND_OUTCOMES.get(found.status or "", Outcome.UNKNOWN)
-    if PAYMENT_ID in found.metadata:
-        told: dict[str, str | None] = {"reference": found.id}
-        direction = Direction.REFUND
-    else:
-        # Made by hand, in Stripe's dashboard: what is told of is the deposit.
-        told = {"reference": found.payment_intent}
-        direction = Direction.DEPOSIT
-        outcome = Outcome.REFUNDED if outcome is Outcome.COMPLETED else Outcome.COMPLETED
-    reason = found.failure_reason or found.reason
-    return _event(event, found, from_amount, direction=direction, outcome=outcome, reason=reason, last4=None, **told)
+    made = _event(
+        event,
+        found,
+        from_amount,
+        reference=found.id,
+        direction=Direction.REFUND,
+        outcome=outcome,
+        reason=found.failure_reason or found.reason,
+        last4=None,
+    )
+    # One that was made by hand, in Stripe's dashboard, has no id of ours: it is known by its deposit.
+    return made._replace(of_reference=found.payment_intent, instrument=None)
 
 
-def _dispute(event: _Event, from_amount: FromAmount) -> ProviderEvent:
+def _dispute(event: _Event, from_amount: FromAmount, outcome: Outcome) -> ProviderEvent:
     found = reading.part_of(_Object, event.data.object)
-    won = _DISPUTE_OUTCOMES[event.type] is Outcome.COMPLETED
     return _event(
         event,
         found,
         from_amount,
         reference=found.payment_intent,
         direction=Direction.DEPOSIT,
-        outcome=_DISPUTE_OUTCOMES[event.type],
-        reason="dispute_won" if won else found.reason,
+        outcome=outcome,
+        reason="dispute_won" if outcome is Outcome.REINSTATED else found.reason,
         last4=None,
     )
 
