@@ -14,8 +14,8 @@ from shared.errors import ServiceUnavailable
 
 T = TypeVar("T")
 _CHECK = TypeAdapter(Check)
-# What the fraud service calls players who are let go on, but not unseen.
-RISKY = frozenset({"RISKY", "FRAUDULENT"})
+# Who is paid unseen, by the level of their score; whatever else the fraud service says is looked at.
+UNSEEN = frozenset({"SAFE", "SUSPICIOUS"})
 
 
 class _Score(BaseModel):
@@ -46,7 +46,7 @@ class KafkaWallet:
 
 
 class FraudScores:
-    """As `Risk`, by the fraud service's scores. A player whom it does not know has done nothing yet."""
+    """As `Risk`, by the fraud service's scores. A player of whom it knows nothing is SAFE."""
 
     def __init__(self, fraud: httpx2.AsyncClient) -> None:
         self._fraud = fraud
@@ -54,7 +54,7 @@ class FraudScores:
     async def is_risky(self, user_id: int) -> bool:
         """As `Risk.is_risky`."""
         body = await _answer(self._fraud, self._fraud.build_request("GET", f"/users/{user_id}/fraud-score"))
-        return body != b"" and _decoded(_SCORE, body).level in RISKY
+        return body != b"" and _decoded(_SCORE, body).level not in UNSEEN
 
 
 async def _answer(client: httpx2.AsyncClient, request: httpx2.Request) -> bytes:

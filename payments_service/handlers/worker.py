@@ -186,9 +186,19 @@ class PaymentWorker:
             return await self._change(payment.id, _cleared)
         if payment.direction is Direction.WITHDRAWAL:
             largest = self._review_from.get(payment.currency)
-            if (largest is not None and payment.group_minor >= largest) or await self._risk.is_risky(payment.user_id):
-                return await self._change(payment.id, _to_review)
+            if largest is not None and payment.group_minor >= largest:
+                return await self._change(payment.id, lambda before: _to_review(before, "LARGE"))
+            if (risk := await self._risk_of(payment.user_id)) is not None:
+                return await self._change(payment.id, lambda before: _to_review(before, risk))
         return await self._change(payment.id, _cleared)
+
+    async def _risk_of(self, user_id: int) -> str | None:
+        """Why somebody has to look before money leaves to a player, or None. What is not known is looked at."""
+        try:
+            return "RISKY" if await self._risk.is_risky(user_id) else None
+        except ServiceUnavailable as error:
+            log.warning("fraud_score_unknown", code=error.code)
+            return "FRAUD_SCORE_UNKNOWN"
 
     async def _send(self, payment: Payment) -> bool:
         if not await self._happened(payment.id, Event.SEND):
@@ -306,8 +316,8 @@ def _queued(payment: Payment) -> Payment:
     return replace(payment, waits_for=Waits.QUEUE, cleared=False)
 
 
-def _to_review(payment: Payment) -> Payment:
-    return replace(payment, waits_for=Waits.REVIEW)
+def _to_review(payment: Payment, why: str) -> Payment:
+    return replace(payment, waits_for=Waits.REVIEW, reason=why)
 
 
 def _cleared(payment: Payment) -> Payment:

@@ -266,9 +266,12 @@ class Scores:
 
     def __init__(self) -> None:
         self.risky: set[int] = set()
+        self.away = False
 
     async def is_risky(self, user_id: int) -> bool:
         """As `Risk.is_risky`."""
+        if self.away:
+            raise ServiceUnavailable("no scores")
         return user_id in self.risky
 
 

@@ -159,13 +159,15 @@ async def test_an_event_over_another_amount_moves_nothing_and_is_shown(payments:
     assert (await payments.get(payment.id)).waits_for is Waits.REVIEW
 
 
-@pytest.mark.parametrize("why", ["large", "risky"])
+@pytest.mark.parametrize("why", ["LARGE", "RISKY", "FRAUD_SCORE_UNKNOWN"])
 async def test_a_withdrawal_that_somebody_has_to_look_at_waits_with_its_hold(payments: Setup, why: str) -> None:
-    amount = 100_000 if why == "large" else 1000
+    amount = 100_000 if why == "LARGE" else 1000
     payments.wallet.cash[1] = amount
-    payments.scores.risky = {1} if why == "risky" else set()
+    payments.scores.risky = {1} if why == "RISKY" else set()
+    payments.scores.away = why == "FRAUD_SCORE_UNKNOWN"
     payment = await payments.go(WITHDRAWAL, amount)
     assert (payment.status, payment.waits_for, payment.posted) == (State.CREATED, Waits.REVIEW, Posted.HELD)
+    assert payment.reason == why
     assert payments.provider.calls["withdrawal"] == 0
 
 
