@@ -6,7 +6,6 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from pydantic import JsonValue
 from sqlalchemy import Row, Select, insert, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
@@ -18,6 +17,7 @@ from payments_service.domain.states import State
 from payments_service.repository import batches
 from payments_service.tables import payment_events, payment_moves, payments
 from shared import outbox
+from shared.contracts.payments import PaymentEvent
 from shared.outbox import OutboxEvent
 
 _c = payments.c
@@ -163,20 +163,11 @@ async def _tell(connection: AsyncConnection, payment: Payment, now: datetime, *,
     await _move(connection, payment, now, None)
     if silent:
         return
-    body: dict[str, JsonValue] = {
-        "payment_id": str(payment.id),
-        "user_id": payment.user_id,
-        "direction": payment.direction.value,
-        "provider": payment.provider,
-        "method": payment.method,
-        "amount_minor": payment.amount_minor,
-        "currency": payment.currency,
-        "status": payment.status.value,
-        "reason": payment.reason,
-        "of_payment": None if payment.of_payment is None else str(payment.of_payment),
-    }
-    kind = f"payments.{payment.direction.value}.{payment.status.value}.v1"
-    await outbox.put(connection, OutboxEvent(payment.user_id, kind, body))
+    told = PaymentEvent.model_validate(
+        {"payment_id": payment.id}
+        | {name: getattr(payment, name) for name in PaymentEvent.model_fields if name != "payment_id"}
+    )
+    await outbox.put(connection, OutboxEvent(payment.user_id, told.type, told.model_dump(mode="json")))
 
 
 async def _move(connection: AsyncConnection, payment: Payment, now: datetime, illegal: str | None) -> None:

@@ -18,6 +18,7 @@ from shared.contracts.commands import Command
 from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.events import LaneHead, LedgerEvent
 from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
+from shared.contracts.payments import PAYMENT_EVENT_TYPES
 from shared.contracts.replies import Reply
 from shared.contracts.rounds import GameRound
 from shared.contracts.topics import Topic
@@ -30,6 +31,7 @@ CONTRACTS_VERSION = "1.0.0"
 _SAID: Mapping[str, Mapping[str, type[BaseModel]]] = {
     topics.COMPLIANCE_EVENTS: COMPLIANCE_EVENT_TYPES,
     topics.FRAUD_EVENTS: FRAUD_EVENT_TYPES,
+    topics.PAYMENTS_EVENTS: PAYMENT_EVENT_TYPES,
 }
 _TYPES: Mapping[str, Mapping[type[BaseModel], Sequence[str]]] = {
     topic: {payload: [name for name, of in types.items() if of is payload] for payload in dict.fromkeys(types.values())}
@@ -140,6 +142,7 @@ def _operations() -> Json:
     return {
         "decide": decide,
         "publishDecision": operation("send", topics.LEDGER_EVENTS, "The wallet says every decision, in lane order."),
+        "publishPayment": operation("send", topics.PAYMENTS_EVENTS, "Payments say every state that one comes into."),
         "publishCheckpoint": operation("send", topics.LEDGER_CHECKPOINTS, "The wallet says every checkpoint."),
         "publishCompliance": operation("send", topics.COMPLIANCE_EVENTS, "How players are known and protected."),
         "publishFraud": operation("send", topics.FRAUD_EVENTS, "What is suspicious, and what was done about it."),

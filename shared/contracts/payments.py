@@ -1,5 +1,6 @@
 """Payments, as the payments service answers them and the gateway asks for them. Money is in minor units."""
 
+from collections.abc import Mapping
 from datetime import date
 from enum import StrEnum
 from typing import Annotated, Any
@@ -214,6 +215,62 @@ class PaymentDetail(PaymentView):
     refunds: list[PaymentView] = []
     moves: list[PaymentMove]
     said: list[PaymentWord]
+
+
+class PaymentStatus(StrEnum):
+    """Where a payment stands with its provider."""
+
+    CREATED = "created"
+    PENDING = "pending"
+    PROCESSING = "processing"
+    COMPLETED = "completed"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+    UNKNOWN = "unknown"
+    REFUNDED = "refunded"
+    CHARGED_BACK = "charged_back"
+    REINSTATED = "reinstated"
+
+
+class PaymentEvent(BaseModel):
+    """A payment that came into a state, on `payments.events.v1`. Amounts are in minor units.
+
+    `refunded_minor` is what of a deposit has gone back by refunds, `of_payment` the deposit that a refund gives back,
+    `fee_minor` what the provider keeps for itself, null while it has not said;
+    `instrument` is the provider's token, and never a card's number. A chargeback counts with fraud detection by the ledger's row, which comes once.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", title="PaymentEvent")
+
+    payment_id: UUID
+    user_id: UserId
+    direction: PaymentDirection
+    provider: str
+    method: str
+    amount_minor: AmountMinor
+    refunded_minor: int = 0
+    fee_minor: int | None = None
+    instrument: str | None = None
+    last4: str | None = None
+    currency: Currency
+    status: PaymentStatus
+    reason: str | None
+    of_payment: UUID | None
+
+    @property
+    def type(self) -> str:
+        """Its CloudEvents type, such as payments.deposit.completed.v1."""
+        return event_type(self.direction, self.status)
+
+
+def event_type(direction: PaymentDirection, status: PaymentStatus) -> str:
+    """The CloudEvents type of payments that came into a state."""
+    return f"payments.{direction.value}.{status.value}.v1"
+
+
+PAYMENT_EVENT_TYPES: Mapping[str, type[BaseModel]] = {
+    event_type(direction, status): PaymentEvent for direction in PaymentDirection for status in PaymentStatus
+}
 
 
 class AvailabilityView(_Part):

@@ -18,6 +18,7 @@ from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.events import LaneHead, LedgerEvent
 from shared.contracts.fees import PaymentFee
 from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
+from shared.contracts.payments import PaymentEvent
 from shared.contracts.replies import Reply
 from shared.contracts.reports import ReportMade
 from shared.contracts.rounds import GameRound
@@ -41,6 +42,7 @@ CONTRACTS: dict[str, type[BaseModel]] = {
     "player_signal": PlayerSignal,
     "lane_head": LaneHead,
     **{_snake(model.__name__): model for model in {**COMPLIANCE_EVENT_TYPES, **FRAUD_EVENT_TYPES}.values()},
+    "payment_event": PaymentEvent,
     "checkpoint": Checkpoint,
     "receipt": Receipt,
     "payment_fee": PaymentFee,

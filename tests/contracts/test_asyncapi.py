@@ -14,7 +14,15 @@ from shared.contracts.compliance_events import COMPLIANCE_EVENT_TYPES
 from shared.contracts.fraud_events import FRAUD_EVENT_TYPES
 from shared.contracts.headers import POSTED_TYPE, cloud_event
 from shared.contracts.kinds import Kind
-from shared.contracts.topics import COMPLIANCE_EVENTS, FRAUD_EVENTS, LEDGER_EVENTS, TOPICS, WALLET_COMMANDS
+from shared.contracts.payments import PAYMENT_EVENT_TYPES
+from shared.contracts.topics import (
+    COMPLIANCE_EVENTS,
+    FRAUD_EVENTS,
+    LEDGER_EVENTS,
+    PAYMENTS_EVENTS,
+    TOPICS,
+    WALLET_COMMANDS,
+)
 from shared.testing import MOMENT, FakeLedger
 
 COMMITTED = Path(__file__).parents[2] / "docs" / "asyncapi.json"
@@ -90,7 +98,12 @@ def test_a_real_event_is_as_the_document_says(document: dict[str, Any], ledger: 
 
 
 def test_what_services_say_is_there_by_type_with_its_payload(document: dict[str, Any]) -> None:
-    for topic, types in ((COMPLIANCE_EVENTS, COMPLIANCE_EVENT_TYPES), (FRAUD_EVENTS, FRAUD_EVENT_TYPES)):
+    said = {
+        COMPLIANCE_EVENTS: COMPLIANCE_EVENT_TYPES,
+        FRAUD_EVENTS: FRAUD_EVENT_TYPES,
+        PAYMENTS_EVENTS: PAYMENT_EVENT_TYPES,
+    }
+    for topic, types in said.items():
         messages = [resolved(document, message["$ref"]) for message in document["channels"][topic]["messages"].values()]
         told = {
             name: message["payload"]["$ref"].rsplit("/", 1)[1]
