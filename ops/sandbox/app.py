@@ -160,7 +160,11 @@ def _reading(books: Books) -> APIRouter:
         end = start + timedelta(days=1)
         found = books.all(start.timestamp(), end.timestamp())
         wanted = [payment for payment in found if currency in (None, payment.currency)]
-        text = reports.as_stripe(wanted) if form == "stripe" else reports.as_paypal(wanted, start, end)
+        moved = books.disputes(start.timestamp(), end.timestamp())
+        disputes = [dispute for dispute in moved if currency in (None, dispute.payment.currency)]
+        text = (
+            reports.as_stripe(wanted, disputes) if form == "stripe" else reports.as_paypal(wanted, disputes, start, end)
+        )
         return PlainTextResponse(text, media_type="text/csv")
 
     return router

@@ -5,13 +5,16 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ops.sandbox.models import Direction, Faults, Outcome, Payment
+from ops.sandbox.models import Direction, Dispute, Faults, Outcome, Payment
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
     payment_id TEXT PRIMARY KEY, direction TEXT NOT NULL, user_id INTEGER NOT NULL, amount_minor INTEGER NOT NULL,
     currency TEXT NOT NULL, method TEXT NOT NULL, instrument TEXT, of_reference TEXT, reference TEXT NOT NULL UNIQUE,
     outcome TEXT NOT NULL, reason TEXT, fee_minor INTEGER NOT NULL, created_at REAL NOT NULL
+);
+CREATE TABLE IF NOT EXISTS disputes (
+    payment_id TEXT NOT NULL, won INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (payment_id, won)
 );
 CREATE TABLE IF NOT EXISTS webhooks (
     id INTEGER PRIMARY KEY, paypal INTEGER NOT NULL, body BLOB NOT NULL, forged INTEGER NOT NULL, due_at REAL NOT NULL,
@@ -62,9 +65,13 @@ class Books:
             self._connection.execute(_INSERT, payment)
             self._queue(webhooks)
 
-    def settle(self, payment: Payment, webhooks: Sequence[Webhook]) -> None:
+    def settle(self, payment: Payment, webhooks: Sequence[Webhook], at: float) -> None:
         """Change how a payment stands, with what is to be told of it."""
         with self._connection:
+            if payment.outcome in (Outcome.CHARGED_BACK, Outcome.REINSTATED):
+                won = payment.outcome is Outcome.REINSTATED
+                row = (payment.payment_id, won, at)
+                self._connection.execute("INSERT OR IGNORE INTO disputes VALUES (?, ?, ?)", row)
             self._connection.execute(
                 "UPDATE payments SET outcome = ?, reason = ? WHERE payment_id = ?",
                 (payment.outcome, payment.reason, payment.payment_id),
@@ -90,6 +97,17 @@ class Books:
     def all(self, start: float, end: float) -> list[Payment]:
         """What was asked for in a time, the oldest first."""
         return self._payments("WHERE created_at >= ? AND created_at < ? ORDER BY created_at, reference", (start, end))
+
+    def disputes(self, start: float, end: float) -> list[Dispute]:
+        """What disputes moved in a time, the oldest first."""
+        rows = self._connection.execute(
+            "SELECT payment_id, won, at FROM disputes WHERE at >= ? AND at < ? ORDER BY at, payment_id", (start, end)
+        ).fetchall()
+        return [
+            Dispute(payment, bool(won), at)
+            for payment_id, won, at in rows
+            for payment in self._payments("WHERE payment_id = ?", (payment_id,))
+        ]
 
     def due(self, now: float, most: int) -> list[Due]:
         """The webhooks whose time has come."""

@@ -13,6 +13,7 @@ from shared.errors import CommandIdReused, FieldError, InvalidInput, NotFound
 DECLINED, WAITING = "tok_declined", "tok_waiting"
 
 _PREFIXES = {Direction.DEPOSIT: "pi", Direction.WITHDRAWAL: "tr", Direction.REFUND: "re"}
+_DISPUTES = frozenset({(Outcome.COMPLETED, Outcome.CHARGED_BACK), (Outcome.CHARGED_BACK, Outcome.REINSTATED)})
 _OPPOSITE = {Outcome.COMPLETED: Outcome.FAILED, Outcome.FAILED: Outcome.COMPLETED}
 # How long after the answer the first webhook goes out, and one after another.
 _FIRST_S, _BETWEEN_S = 0.05, 0.01
@@ -59,16 +60,16 @@ class Desk:
         return payment
 
     def settle(self, payment_id: str, outcome: Outcome) -> Payment:
-        """Bring a payment to this end, by hand: what waits, or a deposit that is charged back."""
+        """Bring a payment to this end, by hand: what waits, or a deposit that is charged back, or not after all."""
         payment = self.find(payment_id)
         allowed = payment.outcome is Outcome.PROCESSING and outcome in (Outcome.COMPLETED, Outcome.FAILED)
-        charged_back = payment.direction is Direction.DEPOSIT and payment.outcome is Outcome.COMPLETED
-        if not allowed and not (charged_back and outcome is Outcome.CHARGED_BACK):
+        disputed = payment.direction is Direction.DEPOSIT and (payment.outcome, outcome) in _DISPUTES
+        if not allowed and not disputed:
             raise InvalidInput([FieldError("outcome", f"cannot follow {payment.outcome}")])
-        payment, faults = _settled(payment, outcome), self._books.faults()
-        told = messages.bodies(payment, self._clock())
+        payment, faults, now = _settled(payment, outcome), self._books.faults(), self._clock()
+        told = messages.bodies(payment, now)
         chance = self.chance(faults, f"{payment_id}-{outcome}")
-        self._books.settle(payment, self._webhooks(payment, told, faults, chance))
+        self._books.settle(payment, self._webhooks(payment, told, faults, chance), now)
         return payment
 
     def find(self, payment_id: str) -> Payment:

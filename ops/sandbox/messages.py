@@ -14,6 +14,7 @@ _STRIPE = {
     (Direction.DEPOSIT, Outcome.COMPLETED): ("payment_intent.succeeded", "charge.succeeded"),
     (Direction.DEPOSIT, Outcome.FAILED): ("payment_intent.payment_failed",),
     (Direction.DEPOSIT, Outcome.CHARGED_BACK): ("charge.dispute.funds_withdrawn",),
+    (Direction.DEPOSIT, Outcome.REINSTATED): ("charge.dispute.funds_reinstated", "charge.dispute.closed"),
     (Direction.WITHDRAWAL, Outcome.COMPLETED): ("transfer.created",),
     (Direction.WITHDRAWAL, Outcome.FAILED): ("transfer.reversed",),
     (Direction.REFUND, Outcome.PROCESSING): ("refund.created",),
@@ -25,6 +26,7 @@ _PAYPAL = {
     (Direction.DEPOSIT, Outcome.COMPLETED): "PAYMENT.CAPTURE.COMPLETED",
     (Direction.DEPOSIT, Outcome.FAILED): "PAYMENT.CAPTURE.DENIED",
     (Direction.DEPOSIT, Outcome.CHARGED_BACK): "PAYMENT.CAPTURE.REVERSED",
+    (Direction.DEPOSIT, Outcome.REINSTATED): "CUSTOMER.DISPUTE.RESOLVED",
     (Direction.WITHDRAWAL, Outcome.COMPLETED): "PAYMENT.PAYOUTS-ITEM.SUCCEEDED",
     (Direction.WITHDRAWAL, Outcome.FAILED): "PAYMENT.PAYOUTS-ITEM.FAILED",
     (Direction.REFUND, Outcome.COMPLETED): "PAYMENT.CAPTURE.REFUNDED",
@@ -71,18 +73,20 @@ def _stripe_object(payment: Payment, event_type: str) -> dict[str, Any]:
     if event_type.startswith("charge.dispute."):
         # A dispute knows its charge and its intent, and nothing of ours.
         found |= {"id": f"dp_{payment.reference}", "payment_intent": payment.reference, "metadata": {}}
-        found["reason"] = "fraudulent"
+        found |= {"reason": "fraudulent", "status": "won" if payment.outcome is Outcome.REINSTATED else "lost"}
     return found
 
 
 def _paypal(payment: Payment, event_type: str, now: float) -> bytes:
-    payout = payment.direction is Direction.WITHDRAWAL
+    resource = _payout if payment.direction is Direction.WITHDRAWAL else _capture
+    if payment.outcome is Outcome.REINSTATED:
+        resource = _dispute
     event = {
         "id": f"WH-{uuid4().hex}",
         "event_type": event_type,
         "event_version": "1.0",
         "create_time": datetime.fromtimestamp(now, UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        "resource": _payout(payment) if payout else _capture(payment),
+        "resource": resource(payment),
     }
     return orjson.dumps(event)
 
@@ -103,6 +107,16 @@ def _capture(payment: Payment) -> dict[str, Any]:
             }
         },
         "status_details": {"reason": payment.reason},
+    }
+
+
+def _dispute(payment: Payment) -> dict[str, Any]:
+    capture = _capture(payment)
+    return {
+        "dispute_id": f"PP-D-{payment.reference}",
+        "disputed_transactions": [{"seller_transaction_id": capture["id"], "custom": payment.payment_id}],
+        "dispute_amount": capture["amount"],
+        "dispute_outcome": {"outcome_code": "RESOLVED_SELLER_FAVOUR"},
     }
 
 

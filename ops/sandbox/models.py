@@ -26,6 +26,7 @@ class Outcome(StrEnum):
     COMPLETED = "completed"
     FAILED = "failed"
     CHARGED_BACK = "charged_back"
+    REINSTATED = "reinstated"
 
 
 class Request(BaseModel):
@@ -87,3 +88,11 @@ class Payment(NamedTuple):
     def by_paypal(self) -> bool:
         """Whether it goes about as PayPal's do; all others go about as Stripe's."""
         return self.method == "paypal"
+
+
+class Dispute(NamedTuple):
+    """What a dispute moved of a deposit, and when: out, or back where it was won."""
+
+    payment: Payment
+    won: bool
+    at: float

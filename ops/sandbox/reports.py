@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from ops.sandbox.models import Direction, Outcome, Payment
+from ops.sandbox.models import Direction, Dispute, Outcome, Payment
 from shared import money
 
 _STRIPE_COLUMNS = (
@@ -22,6 +22,7 @@ _STRIPE_COLUMNS = (
     "refund_metadata[payment_id]",
     "transfer_metadata[payment_id]",
 )
+_MOVED = frozenset({Outcome.COMPLETED, Outcome.CHARGED_BACK, Outcome.REINSTATED})
 _STRIPE_CATEGORIES = {Direction.DEPOSIT: "charge", Direction.WITHDRAWAL: "transfer", Direction.REFUND: "refund"}
 _PAYPAL_COLUMNS = (
     "CH",
@@ -44,18 +45,20 @@ _PAYPAL_COLUMNS = (
 _PAYPAL_CODES = {Direction.DEPOSIT: "T0006", Direction.WITHDRAWAL: "T0001", Direction.REFUND: "T1107"}
 
 
-def as_stripe(payments: Iterable[Payment]) -> str:
-    """Stripe's itemized report of balance changes: amounts in decimals, with signs."""
-    rows: list[Sequence[str]] = [_STRIPE_COLUMNS]
-    for payment in _settled(payments):
-        rows.append(_stripe_row(payment, _STRIPE_CATEGORIES[payment.direction], payment.fee_minor))
-        if payment.outcome is Outcome.CHARGED_BACK:
-            back = payment._replace(amount_minor=-payment.amount_minor)
-            rows.append(_stripe_row(back, "dispute", 0))
+def as_stripe(payments: Iterable[Payment], disputes: Iterable[Dispute]) -> str:
+    """Stripe's itemized report of balance changes: amounts in decimals, with signs. A dispute has rows of its own."""
+    rows: list[Sequence[str]] = [
+        _STRIPE_COLUMNS,
+        *(_stripe_row(each, _STRIPE_CATEGORIES[each.direction], each.fee_minor) for each in _settled(payments)),
+    ]
+    for payment, won, at in disputes:
+        sign, category = (1, "dispute_reversal") if won else (-1, "dispute")
+        back = payment._replace(amount_minor=sign * payment.amount_minor, created_at=at)
+        rows.append(_stripe_row(back, category, 0))
     return _text(rows)
 
 
-def as_paypal(payments: Iterable[Payment], start: datetime, end: datetime) -> str:
+def as_paypal(payments: Iterable[Payment], disputes: Iterable[Dispute], start: datetime, end: datetime) -> str:
     """PayPal's settlement report: amounts in smallest units without a sign, each beside DR or CR."""
     rows: list[Sequence[str]] = [
         ("RH", _paypal_time(end), "A", "SANDBOX", "009"),
@@ -67,22 +70,22 @@ def as_paypal(payments: Iterable[Payment], start: datetime, end: datetime) -> st
     for payment in _settled(payments):
         rows.append(_paypal_row(payment, _PAYPAL_CODES[payment.direction], payment.direction is Direction.DEPOSIT))
         count += 1
-        if payment.outcome is Outcome.CHARGED_BACK:
-            rows.append(_paypal_row(payment._replace(fee_minor=0), "T1201", False))
-            count += 1
+    for payment, won, at in disputes:
+        rows.append(_paypal_row(payment._replace(fee_minor=0, created_at=at), "T1202" if won else "T1201", won))
+        count += 1
     rows += [("SC", str(count)), ("RC", str(count)), ("FF", str(count))]
     return _text(rows)
 
 
 def _settled(payments: Iterable[Payment]) -> list[Payment]:
-    return [payment for payment in payments if payment.outcome in (Outcome.COMPLETED, Outcome.CHARGED_BACK)]
+    return [payment for payment in payments if payment.outcome in _MOVED]
 
 
 def _stripe_row(payment: Payment, category: str, fee_minor: int) -> Sequence[str]:
     gross = payment.amount_minor if payment.direction is Direction.DEPOSIT else -payment.amount_minor
     deposit = payment.reference if payment.direction is Direction.DEPOSIT else payment.of_reference or ""
     ours = [
-        payment.payment_id if payment.direction is direction and category != "dispute" else ""
+        payment.payment_id if payment.direction is direction and not category.startswith("dispute") else ""
         for direction in (Direction.DEPOSIT, Direction.REFUND, Direction.WITHDRAWAL)
     ]
     return (

@@ -149,6 +149,8 @@ class TestInEitherForm:
         assert (await sandbox.http.post(path, json={"outcome": "charged_back"})).status_code == 200
         (event,) = await sandbox.told()
         assert (event.outcome, event.reference) == (Outcome.CHARGED_BACK, deposit.reference)
+        assert (await sandbox.http.post(path, json={"outcome": "reinstated"})).status_code == 200
+        assert {event.outcome for event in await sandbox.told()} == {Outcome.REINSTATED}
 
     async def test_one_flipped_bit_of_what_is_sent_fails(self, sandbox: Setup, method: str) -> None:
         await sandbox.adapter.deposit(request(method=method))
@@ -254,17 +256,19 @@ class TestReports:
         whole = (await sandbox.http.get(f"/reports/paypal/{NOW.date()}")).content
         assert len(read_paypal(whole)) == 4
 
-    async def test_a_chargeback_is_a_row_of_its_own(self, sandbox: Setup) -> None:
-        asked = request()
+    async def test_a_dispute_is_a_row_of_its_own_on_its_own_day(self, sandbox: Setup) -> None:
+        asked, start = request(), sandbox.now
         deposit = await sandbox.adapter.deposit(asked)
-        await sandbox.http.post(f"/control/payments/{asked.payment_id}", json={"outcome": "charged_back"})
+        for outcome in ("charged_back", "reinstated"):
+            sandbox.now += timedelta(days=1)
+            await sandbox.http.post(f"/control/payments/{asked.payment_id}", json={"outcome": outcome})
+        days = ((RowKind.DEPOSIT, 2501), (RowKind.CHARGEBACK, -2501), (RowKind.CHARGEBACK_REVERSAL, 2501))
         for form, read in (("stripe", read_stripe), ("paypal", read_paypal)):
-            rows = read((await sandbox.http.get(f"/reports/{form}/{NOW.date()}")).content)
-            assert [(row.kind, row.amount_minor) for row in rows] == [
-                (RowKind.DEPOSIT, 2501),
-                (RowKind.CHARGEBACK, -2501),
-            ]
-            assert {row.reference for row in rows} == {deposit.reference}
+            for after, expected in enumerate(days):
+                day = (start + timedelta(days=after)).date()
+                (row,) = read((await sandbox.http.get(f"/reports/{form}/{day}")).content)
+                assert (row.kind, row.amount_minor, row.reference) == (*expected, deposit.reference)
+                assert row.occurred_at.date() == day
 
 
 class TestWebhooks:
