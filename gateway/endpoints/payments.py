@@ -60,7 +60,8 @@ def router(door: Door, rates: Rates, payments: PaymentReads) -> APIRouter:
         caller.require_about(Scope.PAY, asked.user_id)
         await rates.player(request, asked.user_id)
         body = views.asked(asked, caller, key, request_id_of(request))
-        return _begun(await payments.ask(PARTS, f"/payments/{direction.value}s", body), body.payment_id)
+        found = await payments.ask(PARTS, f"/payments/{direction.value}s", body)
+        return _begun(found, body.payment_id)
 
     @api.post("/deposits", status_code=201, summary="Pay in", responses=answers, openapi_extra=extra)
     async def post_deposit(request: Request, caller: caller_of_request) -> Response:
@@ -201,7 +202,8 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
             entry("PAYMENT_REFUND", caller, request_id, after=told).model_copy(update={"reason": said.reason})
         )
         asked = AskedRefund(actor=caller.subject, request_id=request_id, refund_id=refund_id, refund=said)
-        return _begun(await payments.ask(PARTS, f"/payments/{payment_id}/refund", asked), refund_id)
+        found = await payments.ask(PARTS, f"/payments/{payment_id}/refund", asked)
+        return _begun(found, refund_id)
 
     return api
 
