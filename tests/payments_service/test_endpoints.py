@@ -121,6 +121,8 @@ async def test_a_switch_queues_what_it_is_about_and_says_so(payments: Setup) -> 
     assert turned.json()[0]["reason"] == "maintenance"
     found = await deposit(payments, 2500)
     assert (found["status"], found["waits_for"]) == ("created", "queue")
+    row = (await as_administrator(payments.database, "SELECT id, status FROM payments.settlement_batches"))[0]
+    assert (found["batch_id"], row["status"]) == (str(row["id"]), "open")
     await client.put("/payments/availability", json={"actor": "ann", "availability": switch | {"available": True}})
     assert await payments.queue_with().look() == 1
     await payments.worker.look()

@@ -220,3 +220,28 @@ async def test_parts_of_one_withdrawal_share_its_hold(payments: Setup) -> None:
     assert [(await payments.get(part.id)).posted for part in parts] == [Posted.CAPTURED] * 2
     assert payments.wallet.posted(Kind.WITHDRAWAL_HOLD) == 1
     assert (payments.wallet.cash[1], payments.wallet.reserved[1], payments.wallet.clearing) == (0, 0, -3000)
+
+
+async def test_what_an_approved_order_needs_is_asked_at_once(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    payment = await payments.go(DEPOSIT)
+    payments.provider._tell(payments.provider.books[payment.id], Outcome.COMPLETED)
+    asked = payments.provider.calls["look_up"]
+    await payments.inbound.take("sandbox", [payments.provider.outgoing[-1]._replace(payment_id=payment.id)])
+    assert (await payments.get(payment.id)).due_at == payments.now
+    await payments.worker.look()
+    assert payments.provider.calls["look_up"] == asked + 1
+
+
+async def test_a_queued_withdrawal_is_looked_at_again_before_it_leaves(payments: Setup) -> None:
+    payments.wallet.cash[1] = payments.wallet.cash[2] = 1000
+    payments.worker = payments.worker_with(disabled=True)
+    queued = [await payments.go(WITHDRAWAL, user_id=user_id) for user_id in (1, 2)]
+    assert [payment.waits_for for payment in queued] == [Waits.QUEUE] * 2
+    payments.scores.risky = {2}
+    payments.worker = payments.worker_with()
+    assert await payments.queue_with().look() == 2
+    await payments.worker.look()
+    first, second = [await payments.get(payment.id) for payment in queued]
+    assert (first.status, second.waits_for, second.reason) == (State.COMPLETED, Waits.REVIEW, "RISKY")
+    assert payments.provider.calls["withdrawal"] == 1
