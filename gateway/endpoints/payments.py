@@ -185,6 +185,14 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         found = await payments.ask(DETAIL, f"/payments/{payment_id}/review", asked)
         return _detail(found, caller)
 
+    return api
+
+
+def refunds(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
+    """What staff gives back of a deposit, on the record before it is done."""
+    api = APIRouter(prefix=f"{API}/payments/{{payment_id}}", tags=["payments"])
+    caller_of_request = Annotated[Caller, Depends(door.caller)]
+
     @api.post(
         "/refund",
         status_code=201,

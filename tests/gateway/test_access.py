@@ -121,6 +121,7 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("GET", "/api/v1/payments/{payment_id}"): (None, STAFF | {Role.PLAYER}),
     ("POST", "/api/v1/payments/{payment_id}/completion"): ({}, CASHIERS),
     ("POST", "/api/v1/payments/{payment_id}/review"): ({}, CASHIERS),
+    ("POST", "/api/v1/payments/{payment_id}/refund"): ({}, CASHIERS),
     ("GET", "/api/v1/payments/availability"): (None, STAFF),
     ("PUT", "/api/v1/payments/availability"): ({}, CASHIERS),
     ("POST", "/api/v1/settlement-batches"): ({}, CASHIERS),

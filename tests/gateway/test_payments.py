@@ -95,7 +95,7 @@ async def test_a_player_pays_and_sees_for_itself_alone(client: httpx2.AsyncClien
     assert service.asked == []
     service.answer = view(user_id=OTHER_PLAYER) | {"parts": [], "moves": [], "said": []}
     assert (await client.get(f"{PAYMENTS}/{uuid4()}", headers=bearer(Role.PLAYER))).status_code == 403
-    mine = {"params": {"user_id": OTHER_PLAYER}, "headers": bearer(Role.PLAYER)}
+    mine: dict[str, Any] = {"params": {"user_id": OTHER_PLAYER}, "headers": bearer(Role.PLAYER)}
     assert (await client.get(PAYMENTS, **mine)).status_code == 403
     service.answer = []
     assert (await client.get(PAYMENTS, headers=bearer(Role.PLAYER))).status_code == 200

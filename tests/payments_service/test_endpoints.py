@@ -194,6 +194,23 @@ async def test_a_day_that_agrees_three_ways_is_matched(payments: Setup) -> None:
     assert batch["totals"]["ours"]["in"] == batch["totals"]["provider"]["in"] == 5000
 
 
+async def test_a_part_that_was_refunded_and_a_dispute_that_was_won_agree_too(payments: Setup) -> None:
+    found = (await deposit(payments, 2500))["id"]
+    refund_id = str(uuid4())
+    refund = {"actor": "ann", "refund_id": refund_id, "refund": {"amount": "5.00", "reason": "twice"}}
+    assert (await payments.client().post(f"/payments/{found}/refund", json=refund)).status_code == 200
+    for outcome in (Outcome.CHARGED_BACK, Outcome.REINSTATED):
+        payments.provider.take_back(UUID(found), outcome)
+        await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+        await payments.later(seconds=1)
+    await heard(payments)
+    lines = [line(found), line(refund_id, "-5.00", "refund")]
+    lines += [line(found, "-20.00", "dispute"), line(found, "20.00", "dispute_reversal")]
+    batch = await settled(payments, *lines)
+    assert batch["status"] == "matched", await payments.exceptions()
+    assert batch["totals"]["ours"]["back"] == batch["totals"]["provider"]["back"] == 500
+
+
 async def test_a_deposit_that_was_given_back_agrees_too(payments: Setup) -> None:
     payments.provider.at_once = 0
     found = await deposit(payments, 2500)
