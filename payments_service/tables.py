@@ -81,6 +81,7 @@ for _name, _columns, _where in (
     ("payments_due_idx", [_p.due_at], _p.due_at.isnot(None)),
     ("payments_waiting_idx", [_p.waits_for, _p.number], _p.waits_for.isnot(None)),
     ("payments_user_idx", [_p.user_id, _p.number], None),
+    ("payments_changed_idx", [_p.changed_at], None),
     ("payments_group_idx", [_p.group_id], None),
     ("payments_taken_idx", [_p.taken_by], _p.taken_by.isnot(None)),
     ("payments_batch_idx", [_p.batch_id], None),

@@ -73,5 +73,8 @@ class Queue:
             found = await watching.waiting(connection, self._clock())
         for what, count in found.counts.items():
             self._metrics.payments_waiting.labels(what).set(count)
+        self._metrics.payments_failed_ratio.clear()
+        for labels, ratio in found.failed.items():
+            self._metrics.payments_failed_ratio.labels(*labels).set(ratio)
         self._metrics.payments_unknown_age_s.set(found.oldest_unknown_s)
         self._metrics.settlement_delay_s.set(found.settlement_delay_s)

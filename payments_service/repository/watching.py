@@ -1,7 +1,7 @@
 """What waits, and for how long, for those on call."""
 
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import func, select
@@ -10,12 +10,20 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments_service.domain.payments import Waits
 from payments_service.domain.states import State
 from payments_service.tables import payments, settlement_batches
+from shared.contracts.kinds import Reason
+
+WITHIN = timedelta(hours=1)
+FEWEST = 20
+_ENDED = (State.COMPLETED, State.FAILED)
+_RULES = sorted(Reason)
 
 
 class Waiting(NamedTuple):
-    """How many wait for what; how old the oldest unknown outcome is; how late the latest report."""
+    """How many wait for what; of what ended within the hour, the share that failed, by direction and provider; how old
+    the oldest unknown outcome is; how late the latest report."""
 
     counts: Mapping[str, int]
+    failed: Mapping[tuple[str, str], float]
     oldest_unknown_s: float
     settlement_delay_s: float
 
@@ -32,7 +40,19 @@ async def waiting(connection: AsyncConnection, now: datetime) -> Waiting:
     counts["unknown"], since = (await connection.execute(unknown)).one()
     late = select(func.min(b.due_at)).where(b.status.in_(("waiting", "delayed")))
     first = (await connection.execute(late)).scalar_one()
-    return Waiting(counts, _age_s(since, now), _age_s(first, now))
+    return Waiting(counts, await _failed(connection, now), _age_s(since, now), _age_s(first, now))
+
+
+async def _failed(connection: AsyncConnection, now: datetime) -> Mapping[tuple[str, str], float]:
+    """What the wallet's rules refuse was never asked of a provider, and is no failure. Of few, a share says nothing."""
+    p = payments.c
+    failed = func.count().filter(p.status == State.FAILED)
+    ended = (
+        select(p.direction, p.provider, failed, func.count())
+        .where(p.changed_at >= now - WITHIN, p.status.in_(_ENDED), func.coalesce(p.reason, "").notin_(_RULES))
+        .group_by(p.direction, p.provider)
+    )
+    return {(row[0], row[1]): row[2] / row[3] if row[3] >= FEWEST else 0.0 for row in await connection.execute(ended)}
 
 
 def _age_s(since: datetime | None, now: datetime) -> float:

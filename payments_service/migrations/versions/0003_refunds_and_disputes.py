@@ -14,10 +14,12 @@ def upgrade() -> None:
     op.execute("ALTER TABLE payments ADD COLUMN charged_back_at timestamptz")
     op.execute("COMMENT ON COLUMN approvals.act IS 'review, completion or refund'")
     op.execute("CREATE INDEX payments_refunds_idx ON payments (of_payment) WHERE of_payment IS NOT NULL")
+    op.execute("CREATE INDEX payments_changed_idx ON payments (changed_at)")
 
 
 def downgrade() -> None:
     op.execute("COMMENT ON COLUMN approvals.act IS 'review or completion'")
+    op.execute("DROP INDEX payments_changed_idx")
     op.execute("DROP INDEX payments_refunds_idx")
     op.execute("ALTER TABLE payments DROP COLUMN charged_back_at")
     op.execute("ALTER TABLE payments DROP COLUMN charged_back_minor")

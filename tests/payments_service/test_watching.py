@@ -1,0 +1,44 @@
+"""What those on call see: the share of payments that failed, of enough that ended within the hour."""
+
+from datetime import timedelta
+
+import pytest
+
+from payments_service.domain.ports import Direction
+from payments_service.domain.states import State
+from payments_service.repository import watching
+from payments_service.repository.watching import FEWEST
+from shared import database as databases
+from tests.payments_service.support import Setup
+
+pytestmark = pytest.mark.integration
+
+STRAIGHT, WRONG = {"status": State.COMPLETED, "due_at": None}, {"status": State.FAILED, "due_at": None}
+
+
+async def failed(payments: Setup, after: timedelta = timedelta()) -> float:
+    async with databases.reading(payments.engine) as connection:
+        found = await watching.waiting(connection, payments.now + after)
+    return found.failed.get(("deposit", "sandbox"), 0)
+
+
+async def test_of_few_that_ended_no_share_is_said(payments: Setup) -> None:
+    for _ in range(FEWEST - 1):
+        await payments.add(payments.new(Direction.DEPOSIT, **WRONG, changed_at=payments.now))
+    assert await failed(payments) == 0
+    await payments.add(payments.new(Direction.DEPOSIT, **STRAIGHT, changed_at=payments.now))
+    assert await failed(payments) == (FEWEST - 1) / FEWEST
+
+
+async def test_it_clears_with_time(payments: Setup) -> None:
+    for _ in range(FEWEST):
+        await payments.add(payments.new(Direction.DEPOSIT, **WRONG, changed_at=payments.now))
+    assert await failed(payments) == 1
+    assert await failed(payments, timedelta(hours=2)) == 0
+
+
+async def test_what_the_rules_refuse_is_no_failure_of_a_provider(payments: Setup) -> None:
+    payments.wallet.excluded.add(1)
+    for _ in range(FEWEST):
+        await payments.go(Direction.DEPOSIT)
+    assert await failed(payments) == 0
