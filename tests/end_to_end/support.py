@@ -107,6 +107,18 @@ def until(fact: Callable[[], bool], within_s: float = 20) -> None:
         time.sleep(0.1)
 
 
+def let_through(ask: Ask, payment_id: str) -> None:
+    """Approve a withdrawal, where detection has noticed how soon it follows a deposit, and it waits for review."""
+
+    def stands() -> Any:
+        return ask("finance", "GET", f"/payments/{payment_id}").json()
+
+    until(lambda: stands()["waits_for"] == "review" or stands()["status"] != "created")
+    if stands()["waits_for"] == "review":
+        verdict = {"verdict": "approve", "reason": "known to us"}
+        assert ask("finance", "POST", f"/payments/{payment_id}/review", verdict).status_code == 200
+
+
 def passport(number: str) -> dict[str, Any]:
     """What a player shows that no rule speaks against."""
     return {

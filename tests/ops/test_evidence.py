@@ -271,6 +271,7 @@ def test_a_running_platforms_pack_is_on_its_record_and_verifies(
         "COMPLIANCE_DATABASE_URL": platform.database.dsn("compliance_service"),
         "AUDIT_KEYS": AUDIT_CHAIN,
         "AUDIT_SIGNING_KEYS": AUDIT_SIGNING,
+        "REPORT_KEYS": "r1:" + "7e" * 32,
     }.items():
         monkeypatch.setenv(name, value)
     out = tmp_path / "out.zip"

@@ -163,6 +163,7 @@ class TestTheCommand:
             "COMPLIANCE_DATABASE_URL": sealed.database.dsn("compliance_service"),
             "AUDIT_KEYS": "a1:" + "66" * 32,
             "AUDIT_SIGNING_KEYS": "b1:" + "77" * 32,
+            "REPORT_KEYS": "r1:" + "7e" * 32,
         }.items():
             monkeypatch.setenv(name, value)
         assert KEYS.current == "k1"

@@ -12,7 +12,7 @@ import pytest
 
 from ops.development_secrets import read
 from tests.end_to_end import support
-from tests.end_to_end.support import Ask, Platform, asking, passport, until
+from tests.end_to_end.support import Ask, Platform, asking, let_through, passport, until
 from tests.ops.runbook import commands, run, section
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -117,7 +117,8 @@ def test_payment_withdrawal_failing(operator: Operator, platform: Platform, ask:
         provider.post(f"/control/payments/{came}", json={"outcome": "completed"}).raise_for_status()
         until_it_is(ask, came, "completed")
         provider.put("/control/faults", json={"drop": 1}).raise_for_status()
-        stuck = pay(ask, "withdrawals", "40.00", "EUR")["id"]
+        stuck = pay(ask, "withdrawals", "40.00", "EUR", "tok_waiting")["id"]
+        let_through(ask, stuck)
         until_it_is(ask, stuck, "processing")
 
         said = operator.run(FAILING, 1, PAYMENT=stuck)
