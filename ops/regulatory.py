@@ -34,7 +34,7 @@ from shared.figures.facts import Facts
 from shared.figures.rules import SIGNS
 from shared.jurisdictions import Pack, load
 from shared.keyring import REGULATORY_KEYS, RegulatoryKeySettings
-from shared.money import to_decimal
+from shared.money import NO_CURRENCY, to_decimal
 from shared.pseudonyms import Pseudonyms
 from shared.reports.rows import NAMES, rows
 
@@ -58,7 +58,7 @@ _OF_PLAYERS = f"""SELECT user_id, currency, {", ".join(map(_sum, SIGNS))},
     count(DISTINCT day) FILTER (WHERE moved AND kind = 'GAME_BET') AS days_active,
     count(*) FILTER (WHERE status = 'refused') AS refused,
     count(*) FILTER (WHERE reason = '{Reason.SELF_EXCLUDED}') AS refused_as_excluded
-    FROM counted WHERE day BETWEEN :first AND :last AND currency <> 'XXX'
+    FROM counted WHERE day BETWEEN :first AND :last AND currency <> '{NO_CURRENCY}'
     GROUP BY user_id, currency ORDER BY user_id, currency"""  # noqa: S608
 
 

@@ -41,6 +41,7 @@ def verified(file: Path, public: PublicKeys | None) -> Check:
     try:
         with ZipFile(file) as pack:
             _Pack(pack, public, check, findings).verify()
+    # Of a damaged pack, zipfile raises the last two for a method that it does not know, and for a flag of encryption.
     except (BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         findings.add(0, f"the file is not whole: {error}")
     except OSError as error:
