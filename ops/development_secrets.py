@@ -9,15 +9,15 @@ import secrets
 from pathlib import Path
 
 from ops import development_certificates
+from ops.access import SIGNING_KEY
+from ops.administrator import POSTGRES_PASSWORD
 from ops.provision import SCHEMAS
 from shared import clock, tokens
 
-SIGNING_KEY = "development_signing_key"
 JWKS = "jwks.json"
 SANDBOX_CERTIFICATE_KEY = "sandbox_certificate_key"
 # The name in the certificate that the sandbox signs webhooks with.
 SANDBOX_SUBJECT = "sandbox.langsense.internal"
-POSTGRES_PASSWORD = "postgres_password"  # noqa: S105 - a file's name
 
 
 def ensure(folder: Path) -> None:

@@ -3,20 +3,10 @@
 import asyncio
 from pathlib import Path
 
-from sqlalchemy.engine import make_url
-
 from ops import development_secrets, provision
 from shared import broker
 from shared.broker import BrokerOptions
 from shared.lanes import DEFAULT_LANES
-
-
-def administrator(dsn: str, secrets_dir: Path) -> str:
-    """The administrator's URL: one without a password gets the one in the folder, where there is one."""
-    url, file = make_url(dsn), secrets_dir / development_secrets.POSTGRES_PASSWORD
-    if url.password is None and file.is_file():
-        url = url.set(password=development_secrets.read(secrets_dir, file.name))
-    return url.render_as_string(hide_password=False)
 
 
 def databases(admin_dsn: str, secrets_dir: Path) -> None:

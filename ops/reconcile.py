@@ -9,7 +9,7 @@ from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
-from ops import up
+from ops import access
 from ops.places import Places
 from shared.contracts.integrity import Discrepancy, Reconciliation
 from shared.errors import FieldError, InvalidInput, ServiceUnavailable
@@ -26,7 +26,7 @@ def reconcile(found: Places, first: date, last: date) -> Reconciliation:
 
     Raises InvalidInput for days that are no period, ServiceUnavailable where there is no answer within the bound.
     """
-    headers = {"Authorization": f"Bearer {up.token(found, Role.FINANCE, None)}"}
+    headers = {"Authorization": f"Bearer {access.token(found, Role.FINANCE, None)}"}
     period = {"from": _midnight(first), "to": _midnight(last)}
     with httpx2.Client(base_url=found.gateway_url, headers=headers, timeout=ANSWER_WITHIN_S, trust_env=False) as client:
         made = _ask(client, client.build_request("POST", PATH, json=period))

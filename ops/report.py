@@ -12,7 +12,7 @@ import httpx2
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeElapsedColumn
 
-from ops import proof, up, verify
+from ops import access, proof, verify
 from ops.places import Places
 from ops.proof import Check
 from ops.proof.reported import reported
@@ -41,7 +41,7 @@ def write(found: Places, first: date, last: date, out: Path, console: Console) -
     """
     check_period(first, last)
     query = {"from": first.isoformat(), "to": last.isoformat(), "format": form_of(out).value}
-    headers = {"Authorization": f"Bearer {up.token(found, Role.FINANCE, None)}"}
+    headers = {"Authorization": f"Bearer {access.token(found, Role.FINANCE, None)}"}
     part = out.with_name(f"{out.name}.part")
     try:
         with (

@@ -1,7 +1,6 @@
 """`langsense up`: the whole platform on this machine, in the foreground, until Ctrl-C."""
 
 import fcntl
-import json
 import os
 import signal
 import sys
@@ -16,12 +15,10 @@ import httpx2
 from rich.console import Console
 from rich.table import Table
 
-from ops import development_limits, development_secrets, migrate, places
+from ops import access, development_limits, development_secrets, migrate, places
 from ops.infrastructure import BrokerKind, InfrastructureError, broker, postgres
 from ops.infrastructure.processes import Child, check_port
 from ops.places import SERVICES, Places
-from shared import tokens
-from shared.errors import ConfigurationError
 
 READY_WITHIN_S = 90.0
 # A service that keeps falling over is not helped by another start.
@@ -118,26 +115,17 @@ def welcome(found: Places, console: Console) -> None:
     console.print(table)
     console.print("\n[bold]Development tokens[/] (12 hours; `langsense token ROLE` prints another)")
     for role in ("admin", "game_server", "finance", "support", "risk", "compliance"):
-        console.out(f"{role:12} {token(found, role, None)}", highlight=False)
-    console.out(f"{'player 42':12} {token(found, 'player', 42)}", highlight=False)
+        console.out(f"{role:12} {access.token(found, role, None)}", highlight=False)
+    console.out(f"{'player 42':12} {access.token(found, 'player', 42)}", highlight=False)
     console.print("\n[bold]Try it[/]")
     console.out(
         f"curl -sS -X POST {found.gateway_url}/api/v1/transactions \\\n"
-        f"  -H 'Authorization: Bearer {token(found, 'admin', None)}' \\\n"
+        f"  -H 'Authorization: Bearer {access.token(found, 'admin', None)}' \\\n"
         "  -H 'Idempotency-Key: my-first-deposit' -H 'Content-Type: application/json' \\\n"
         """  -d '{"user_id": 42, "type": "DEPOSIT", "amount": "100.00", "currency": "USD", "provider": "stripe"}'""",
         highlight=False,
     )
     console.print("\n`make demo` in another terminal drives it. Ctrl-C stops everything.")
-
-
-def token(found: Places, role: str, user_id: int | None) -> str:
-    """A development token. Raises ConfigurationError for a platform that has no development key."""
-    key = found.secrets_dir / development_secrets.SIGNING_KEY
-    if not key.is_file():
-        raise ConfigurationError(f"no development key in {found.secrets_dir}; tokens come from your identity provider")
-    subject = str(user_id) if user_id is not None else f"{role}-development"
-    return tokens.issue(json.loads(key.read_text()), role=role, subject=subject, user_id=user_id, lifetime_s=12 * 3600)
 
 
 @contextmanager

@@ -1,6 +1,7 @@
 """Kafka in, as most services have it: one topic in batches, each taken whole, timed and watched."""
 
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from dataclasses import replace
 
 from aiokafka import ConsumerRecord, TopicPartition
 from aiokafka.abc import ConsumerRebalanceListener
@@ -11,6 +12,10 @@ from faststream.kafka.subscriber.usecase import BatchSubscriber
 from shared.broker import BrokerOptions, batches
 from shared.progress import Progress
 from shared.telemetry import Metrics
+
+# Nobody waits for an answer from a reader of events. A broker that looks for records only when a fetch's time is over
+# is asked by many of them, and asking is most of what an idle platform does.
+EVENTS_MAX_WAIT_MS = 100
 
 Take = Callable[[Sequence[ConsumerRecord]], Awaitable[None]]
 
@@ -44,7 +49,7 @@ def batch_router(
     subscriber: BatchSubscriber = kafka.subscriber(
         options.topic(topic),
         listener=Rebalances(topic, metrics),
-        **batches(options, group, max_records=max_records),
+        **batches(patient(options), group, max_records=max_records),
     )
 
     @subscriber
@@ -55,3 +60,8 @@ def batch_router(
             await take(batch)
 
     return kafka
+
+
+def patient(options: BrokerOptions) -> BrokerOptions:
+    """For a reader of events: an empty fetch may be held back longer."""
+    return replace(options, fetch_max_wait_ms=max(options.fetch_max_wait_ms, EVENTS_MAX_WAIT_MS))

@@ -25,7 +25,7 @@ from shared.contracts.signals import KINDS, PlayerSignal, SignalKind
 from shared.contracts.topics import GAME_ROUNDS
 from shared.errors import FieldError, Undecodable
 from shared.progress import Progress
-from shared.subscriber import Rebalances, Take
+from shared.subscriber import Rebalances, Take, patient
 from shared.telemetry import Metrics
 
 log = logs.get(__name__)
@@ -43,7 +43,7 @@ def router(
     subscriber: BatchSubscriber = kafka.subscriber(
         *(options.topic(topic) for topic in takes),
         listener=Rebalances("intake", metrics),
-        **batches(options, GROUP, max_records=settings.fraud_batch_records),
+        **batches(patient(options), GROUP, max_records=settings.fraud_batch_records),
     )
 
     @subscriber

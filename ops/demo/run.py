@@ -14,7 +14,7 @@ from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.dialects.postgresql import UUID as PG_UUID
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from ops import development_secrets, proof, up, verify
+from ops import access, development_secrets, proof, verify
 from ops.demo import cashier as cashiers
 from ops.demo import channels
 from ops.demo.casino import Result, play
@@ -36,7 +36,7 @@ async def run(
     """Play, wait until the figures have caught up, then check. Raises TransientError where nothing answers."""
     seed = seed if seed is not None else random.randrange(2**32)  # noqa: S311 - a simulation
     first_user = random.Random(seed).choice(_FIRST_USERS)  # noqa: S311
-    token = up.token(places, "admin", None)
+    token = access.token(places, "admin", None)
     async with AsyncExitStack() as stack:
         rest = await stack.enter_async_context(channels.rest(places, token))
         kafka = await stack.enter_async_context(channels.kafka(places))

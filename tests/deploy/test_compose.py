@@ -14,6 +14,8 @@ from unittest import mock
 import pytest
 
 from ops import development_secrets
+from ops.access import SIGNING_KEY
+from ops.administrator import POSTGRES_PASSWORD
 from ops.development_limits import CURRENCY_LIMITS
 from ops.infrastructure import docker_answers, free_port
 from ops.infrastructure.brokers import SINGLE_NODE
@@ -185,7 +187,7 @@ class TestWhatIsKeptApart:
 
     @pytest.mark.parametrize("name", APPLICATIONS)
     def test_no_application_can_sign_a_token_or_administrate_the_database(self, compose: Compose, name: str) -> None:
-        powers = {development_secrets.SIGNING_KEY, development_secrets.POSTGRES_PASSWORD}
+        powers = {SIGNING_KEY, POSTGRES_PASSWORD}
         assert powers <= hidden(compose["services"][name])
 
     def test_a_secret_that_is_hidden_is_one_that_exists(self, compose: Compose, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The commands of finance: reports, their proof, what a regulator gets."""
+"""The commands of finance: reports, their proof, reconciliation, what a regulator gets."""
 
 import asyncio
 from datetime import datetime
@@ -8,21 +8,18 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from ops import places, regulatory, report
+from ops import places, reconcile, regulatory, report
+from ops.commands.options import Data, PublicKeysFile
 from ops.demo.report import show_checks
 
 First = Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first day.")]
 Last = Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The last day, also in it.")]
-Data = Annotated[Path | None, typer.Option("--data", help="The folder of a platform that `up` runs.")]
 
 
-def add_to(app: typer.Typer) -> None:
-    """Add the commands to the `langsense` command."""
-    app.command(name="report")(report_command)
-    app.command(name="verify-report")(verify_report)
-    app.command(name="regulatory-export")(regulatory_export)
+app = typer.Typer()
 
 
+@app.command(name="report")
 def report_command(
     first: First,
     last: Last,
@@ -34,11 +31,10 @@ def report_command(
     typer.echo(f"{size} bytes are in {out}")
 
 
+@app.command(name="verify-report")
 def verify_report(
     file: Annotated[Path, typer.Argument(help="A report in its JSON form.")],
-    public_keys: Annotated[
-        Path | None, typer.Option("--public-keys", help="A JWK set; the platform's own without.")
-    ] = None,
+    public_keys: PublicKeysFile = None,
     data: Data = None,
 ) -> None:
     """Recompute every figure of a report from the journal, at the positions that it names. Exit 1 if one differs."""
@@ -49,6 +45,7 @@ def verify_report(
         raise typer.Exit(1)
 
 
+@app.command(name="regulatory-export")
 def regulatory_export(
     first: First,
     last: Last,
@@ -64,3 +61,18 @@ def regulatory_export(
     found = places.find(data)
     made = asyncio.run(regulatory.export(found, jurisdiction, first.date(), last.date(), time_zone, out, actor))
     typer.echo(f"{made['jurisdiction']} {made['version']}, {made['from']} to {made['to']}: written to {out}")
+
+
+@app.command(name="reconcile")
+def reconcile_command(
+    first: Annotated[datetime, typer.Option("--from", formats=["%Y-%m-%d"], help="The first UTC day.")],
+    last: Annotated[datetime, typer.Option("--to", formats=["%Y-%m-%d"], help="The UTC day after the last.")],
+    data: Data = None,
+) -> None:
+    """Reconcile the journal of some days with itself and with the balances. Exit 1 if anything does not agree."""
+    console = Console()
+    with console.status("reconciling"):
+        made = reconcile.reconcile(places.find(data), first.date(), last.date())
+    reconcile.show(console, made)
+    if made.discrepancy_count:
+        raise typer.Exit(1)
