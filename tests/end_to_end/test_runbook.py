@@ -1,32 +1,25 @@
 """The runbook's sections on players, the ledger and services do what they say, on a platform."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 
 from ops.infrastructure.postgres import SUPERUSER
-from tests.end_to_end import support
+from tests.end_to_end.runbook import chapter, commands, run, section
 from tests.end_to_end.support import Platform, asking
-from tests.ops.runbook import chapter, commands, run, section
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
+PLAYER = "5700"
 FIRST = section("First")
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Platform]:
-    with support.running(tmp_path_factory.mktemp("up") / "data") as running:
-        yield running
 
 
 @pytest.fixture(scope="module")
 def transaction(platform: Platform) -> str:
     """A player's deposit, and its id."""
-    with asking(platform, 4711) as ask:
-        body = {"user_id": 4711, "type": "DEPOSIT", "amount": "50.00", "currency": "USD", "provider": "bank"}
+    with asking(platform, int(PLAYER)) as ask:
+        body = {"user_id": int(PLAYER), "type": "DEPOSIT", "amount": "50.00", "currency": "USD", "provider": "bank"}
         response = ask("finance", "POST", "/transactions", body, key=str(uuid4()))
         assert response.status_code == 201, response.text
         found: str = response.json()["transaction"]["id"]
@@ -41,7 +34,7 @@ def administrator(platform: Platform) -> str:
 
 
 def test_a_player_is_suspended_looked_at_and_let_go_as_it_says(platform: Platform, transaction: str) -> None:
-    said = run(platform, commands(FIRST) + commands(chapter("Players")), PLAYER="4711")
+    said = run(platform, commands(FIRST) + commands(chapter("Players")), PLAYER=PLAYER)
     assert '"type":"PERMANENT"' in said
     assert '"missing":[]' in said
     assert transaction in said
@@ -49,7 +42,7 @@ def test_a_player_is_suspended_looked_at_and_let_go_as_it_says(platform: Platfor
 
 
 def test_a_ledger_that_is_well_is_shown_to_be(platform: Platform, transaction: str, tmp_path: Path) -> None:
-    given = {"TRANSACTION": transaction, "PLAYER": "4711", "BACKUP": str(tmp_path / "backup")}
+    given = {"TRANSACTION": transaction, "PLAYER": PLAYER, "BACKUP": str(tmp_path / "backup")}
     given |= {"DATABASE_URL": administrator(platform)}
     said = run(platform, commands(FIRST) + commands(chapter("Ledger")), **given)
     assert "does not verify" not in said

@@ -12,8 +12,8 @@ import pytest
 
 from ops.development_secrets import read
 from tests.end_to_end import support
+from tests.end_to_end.runbook import commands, run, section
 from tests.end_to_end.support import Ask, Platform, asking, let_through, passport, until
-from tests.ops.runbook import commands, run, section
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
