@@ -6,19 +6,25 @@ of a run says which. LANGSENSE_TESTS=processes leaves Docker out.
 
 import asyncio
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
 
 import pytest
-from aiokafka.admin import AIOKafkaAdminClient
 
 from ops import infrastructure, provision
 from ops.infrastructure import Broker, Postgres
 from shared import broker
 from shared.broker import BrokerOptions, Publisher, consumers
-from shared.contracts.topics import TOPICS
 from shared.testing import FakeLedger
-from tests.support import LANES, Database, copy_database, drop_database, outside_the_loop, prefer_containers
+from tests.support import (
+    LANES,
+    Ahead,
+    Database,
+    copy_database,
+    delete_topics,
+    drop_database,
+    outside_the_loop,
+    prefer_containers,
+)
 
 SERVERS = pytest.StashKey[list[str]]()
 
@@ -89,60 +95,54 @@ def migrated_database(postgres_server: Postgres, role_passwords: dict[str, str])
 
 
 @pytest.fixture(scope="session")
-def copied_database(postgres_server: Postgres, migrated_database: str) -> Iterator[Callable[[], str]]:
-    """Names a copy that nobody has yet. While one is used, the next is made."""
+def databases(
+    postgres_server: Postgres, migrated_database: str, role_passwords: dict[str, str]
+) -> Iterator[Ahead[str]]:
+    """The names of copies of it."""
 
     def copy() -> str:
         name = f"test_{secrets.token_hex(6)}"
         asyncio.run(copy_database(postgres_server, migrated_database, name))
+        # What belongs to the database itself is not copied: its grants and its search path.
+        asyncio.run(provision.grant(postgres_server.dsn(name), role_passwords))
         return name
 
-    with ThreadPoolExecutor(1) as aside:
-        coming = aside.submit(copy)
-
-        def take() -> str:
-            nonlocal coming
-            name, coming = coming.result(), aside.submit(copy)
-            return name
-
-        yield take
+    ahead = Ahead(copy, lambda name: asyncio.run(drop_database(postgres_server, name)))
+    yield ahead
+    ahead.close()
 
 
 @pytest.fixture
-def database(
-    postgres_server: Postgres, role_passwords: dict[str, str], copied_database: Callable[[], str]
-) -> Iterator[Database]:
+def database(postgres_server: Postgres, role_passwords: dict[str, str], databases: Ahead[str]) -> Iterator[Database]:
     """A fresh database, as `langsense migrate` makes it."""
-    name = copied_database()
-    admin_dsn = postgres_server.dsn(name)
-    # What belongs to the database itself is not copied: its grants and its search path.
-    outside_the_loop(lambda: asyncio.run(provision.grant(admin_dsn, role_passwords)))
-    yield Database(admin_dsn, role_passwords)
-    outside_the_loop(lambda: asyncio.run(drop_database(postgres_server, name)))
+    name = databases.take()
+    yield Database(postgres_server.dsn(name), role_passwords)
+    databases.leave(name)
+
+
+@pytest.fixture(scope="session")
+def clusters(kafka_server: Broker) -> Iterator[Ahead[BrokerOptions]]:
+    """The run's broker with fresh topics, each time under a prefix that keeps them apart from others."""
+
+    def make() -> BrokerOptions:
+        prefix = f"{secrets.token_hex(4)}."
+        options = BrokerOptions(kafka_server.bootstrap_servers, "test", prefix, kafka_server.idempotent_producer)
+        asyncio.run(broker.create_topics(options, LANES, replication=1))
+        return options
+
+    ahead = Ahead(make, lambda options: asyncio.run(delete_topics(options)))
+    yield ahead
+    ahead.close()
 
 
 @pytest.fixture
-def topic_prefix() -> str:
-    """Keeps one test's topics and consumer groups apart from another's."""
-    return f"{secrets.token_hex(4)}."
-
-
-@pytest.fixture
-async def kafka(
-    kafka_server: Broker, topic_prefix: str, monkeypatch: pytest.MonkeyPatch
-) -> AsyncIterator[BrokerOptions]:
-    """The run's broker with fresh topics, under a prefix of the test's own."""
+def kafka(clusters: Ahead[BrokerOptions], monkeypatch: pytest.MonkeyPatch) -> Iterator[BrokerOptions]:
+    """The run's broker with fresh topics."""
     # A consumer hears at its next heartbeat that lanes move.
     monkeypatch.setattr(consumers, "HEARTBEAT_INTERVAL_MS", 100)
-    options = BrokerOptions(kafka_server.bootstrap_servers, "test", topic_prefix, kafka_server.idempotent_producer)
-    await broker.create_topics(options, LANES, replication=1)
+    options = clusters.take()
     yield options
-    admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap_servers)
-    await admin.start()
-    try:
-        await admin.delete_topics([options.topic(topic.name) for topic in TOPICS])
-    finally:
-        await admin.close()
+    clusters.leave(options)
 
 
 @pytest.fixture

@@ -4,15 +4,16 @@ import asyncio
 import os
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Generic, TypeVar
 
 import asyncpg
 import httpx2
 import pytest
 from aiokafka import ConsumerRecord
+from aiokafka.admin import AIOKafkaAdminClient
 from asyncpg import Record
 from fastapi import FastAPI
 from faststream.kafka import KafkaRouter
@@ -26,7 +27,7 @@ from shared.broker import BrokerOptions, Publisher
 from shared.contracts.events import LedgerEvent
 from shared.contracts.headers import POSTED_TYPE, REFUSED_TYPE, Headers, cloud_event
 from shared.contracts.kinds import Status
-from shared.contracts.topics import LEDGER_EVENTS
+from shared.contracts.topics import LEDGER_EVENTS, TOPICS
 from shared.errors import BrokerUnavailable
 from shared.inbox import Apply, LedgerInbox
 from shared.journal import Journal
@@ -67,6 +68,31 @@ def outside_the_loop(call: Callable[[], T]) -> T:
         return thread.submit(call).result()
 
 
+class Ahead(Generic[T]):
+    """Makes the next of something aside while the last is used, and clears away aside what is not used any more."""
+
+    def __init__(self, make: Callable[[], T], clear: Callable[[T], object]) -> None:
+        self._make, self._clear = make, clear
+        self._aside = ThreadPoolExecutor(1)
+        self._coming = self._aside.submit(make)
+        self._left: list[Future[object]] = []
+
+    def take(self) -> T:
+        """One that nobody has yet."""
+        found, self._coming = self._coming.result(), self._aside.submit(self._make)
+        return found
+
+    def leave(self, used: T) -> None:
+        """Nobody uses it any more."""
+        self._left.append(self._aside.submit(self._clear, used))
+
+    def close(self) -> None:
+        """Wait for what is under way; raises what clearing away raised. What was not used goes with its server."""
+        self._aside.shutdown()
+        for left in self._left:
+            left.result()
+
+
 async def copy_database(server: Postgres, template: str, name: str) -> None:
     """Make a database as another one is. Its files are copied: through the WAL, it would take twice as long."""
     connection = await asyncpg.connect(server.dsn())
@@ -84,6 +110,16 @@ async def drop_database(server: Postgres, name: str) -> None:
         await connection.execute(f'DROP DATABASE "{quoted}" WITH (FORCE)')
     finally:
         await connection.close()
+
+
+async def delete_topics(options: BrokerOptions) -> None:
+    """Delete every topic under a prefix."""
+    admin = AIOKafkaAdminClient(bootstrap_servers=options.bootstrap_servers)
+    await admin.start()
+    try:
+        await admin.delete_topics([options.topic(topic.name) for topic in TOPICS])
+    finally:
+        await admin.close()
 
 
 async def eventually(check: Callable[[], Awaitable[bool]], *, within_s: float = 20) -> None:

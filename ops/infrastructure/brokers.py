@@ -195,8 +195,9 @@ class KafkaBroker(LocalBroker):
 # A topic is made on purpose; a first consumer has nobody to wait for; one node cannot keep three copies; and a laptop
 # needs no fifty partitions for its consumer groups.
 SINGLE_NODE = {
-    # After a kill, the node waits for its own former session to end (9 s as Kafka comes).
-    "broker.session.timeout.ms": "4000",
+    # After a kill, the node waits for its own former session to end; and one that a busy machine keeps from its
+    # heartbeats for so long is fenced.
+    "broker.session.timeout.ms": "9000",
     "broker.heartbeat.interval.ms": "1000",
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
