@@ -29,7 +29,7 @@ from tests.support import Database, as_administrator
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-PAYMENTS = int(os.environ.get("PAYMENTS", "1000"))
+PAYMENTS = int(os.environ.get("PAYMENTS", "300"))
 SEED = int(os.environ.get("PAYMENTS_SEED", "1"))
 INSTANCES = 2
 SANDBOX_TOKEN = "sandbox-" * 4
