@@ -26,7 +26,7 @@ from compliance_service.handlers.providers import HttpProvider, RulesAlone
 from compliance_service.repository import audit
 from compliance_service.repository.figures import ComplianceAudits
 from compliance_service.settings import KYC_KEYS, Settings
-from shared import broker, clock, database, journal, keyring, migrations, service
+from shared import broker, clock, database, journal, keyring, migrations, service, tracing
 from shared.asking import WalletAsker
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.topics import COMPLIANCE_EVENTS, LEDGER_EVENTS
@@ -48,11 +48,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     chain_source, kyc_source = keyring.source_of(settings, AUDIT_KEYS), keyring.source_of(settings, KYC_KEYS)
     chain_keys, kyc_keys = Keyring.read(chain_source), KycKeys(*kyc_source.read())
     options = BrokerOptions.of(settings, SERVICE)
-    metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
+    metrics, health, tasks = Metrics(tracing.of(settings, SERVICE)), Health(), BackgroundTasks()
     engine = _engine(settings, chain_keys, metrics)
-    wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
+    wallet = journal.service_client(settings, settings.wallet_service_url, metrics.tracing)
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S, trust_env=False)
-    publisher = Publisher(options, linger_ms=0)
+    publisher = Publisher(options, linger_ms=0, tracing=metrics.tracing)
     inbox = _inbox(settings, engine, wallet, publisher, metrics)
     progress = Progress(options, LEDGER_EVENTS, stalled_after_s=settings.stalled_after_s, metrics=metrics)
     kafka = broker.consumer_broker(options)

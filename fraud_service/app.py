@@ -30,7 +30,7 @@ from fraud_service.repository.monitoring import Watched
 from fraud_service.repository.players import Players
 from fraud_service.repository.velocity import Reads
 from fraud_service.settings import Settings
-from shared import broker, clock, database, journal, migrations, service
+from shared import broker, clock, database, journal, migrations, service, tracing
 from shared.asking import WalletAsker
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.topics import (
@@ -59,11 +59,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
     options = BrokerOptions.of(settings, SERVICE)
-    metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
+    metrics, health, tasks = Metrics(tracing.of(settings, SERVICE)), Health(), BackgroundTasks()
     dsn = settings.fraud_database_url
     engine = database.create_engine(dsn, application=SERVICE, schema=tables.SCHEMA, pool_size=10, metrics=metrics)
-    wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
-    publisher = Publisher(options)
+    wallet = journal.service_client(settings, settings.wallet_service_url, metrics.tracing)
+    publisher = Publisher(options, tracing=metrics.tracing)
     book = RuleBook(engine, metrics, look_every_s=settings.fraud_rules_look_every_s)
     blocking = Blocking(settings.fraud_block_policy, clock.utc_now)
     scorer = Scorer(settings, book, metrics, clock.utc_now, blocking.raised)

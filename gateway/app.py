@@ -49,7 +49,7 @@ from gateway.repository.kyc import KycReads
 from gateway.repository.payments import PaymentReads
 from gateway.repository.records import Records
 from gateway.settings import Settings
-from shared import broker, clock, journal, service, tokens
+from shared import broker, clock, journal, service, tokens, tracing
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts import topics
 from shared.contracts.headers import ReplyTo
@@ -78,17 +78,17 @@ class Owners(NamedTuple):
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
-    health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
+    health, metrics, tasks = Health(), Metrics(tracing.of(settings, SERVICE)), BackgroundTasks()
     options = BrokerOptions.of(settings, SERVICE)
     # No linger: a player waits for each command.
-    publisher = Publisher(options, linger_ms=0)
+    publisher = Publisher(options, linger_ms=0, tracing=metrics.tracing)
     token = settings.internal_api_token.get_secret_value()
     inner = [
-        journal.internal_client(url, token)
+        journal.internal_client(url, token, metrics.tracing)
         for url in (settings.wallet_service_url, settings.fraud_service_url, settings.metrics_service_url)
     ]
-    compliance = journal.internal_client(settings.compliance_service_url, token)
-    paying = journal.internal_client(settings.payments_service_url, token)
+    compliance = journal.internal_client(settings.compliance_service_url, token, metrics.tracing)
+    paying = journal.internal_client(settings.payments_service_url, token, metrics.tracing)
     outer = httpx2.AsyncClient(timeout=journal.TIMEOUT_S)
     reads, suspicion = Reads(*inner), Fraud(inner[1])
     keys = _keys(settings, outer)

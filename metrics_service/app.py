@@ -21,7 +21,7 @@ from metrics_service.handlers.sending import Folder, Mail
 from metrics_service.handlers.watching import Watching
 from metrics_service.repository.reports import ReportKeys, Reports
 from metrics_service.settings import Settings
-from shared import broker, clock, database, journal, keyring, migrations, service
+from shared import broker, clock, database, journal, keyring, migrations, service, tracing
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.topics import LEDGER_EVENTS, METRICS_EVENTS, PAYMENTS_EVENTS
 from shared.inbox import LedgerInbox
@@ -44,11 +44,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     key_source = keyring.source_of(settings, REPORT_KEYS)
     keys = ReportKeys(*key_source.read())
     options, zone = BrokerOptions.of(settings, SERVICE), settings.figures_time_zone
-    metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
+    metrics, health, tasks = Metrics(tracing.of(settings, SERVICE)), Health(), BackgroundTasks()
     dsn = settings.metrics_database_url
     engine = database.create_engine(dsn, application=SERVICE, schema=tables.SCHEMA, metrics=metrics)
-    wallet = journal.internal_client(settings.wallet_service_url, settings.internal_api_token.get_secret_value())
-    publisher = Publisher(options)
+    wallet = journal.service_client(settings, settings.wallet_service_url, metrics.tracing)
+    publisher = Publisher(options, tracing=metrics.tracing)
     inbox = _inbox(engine, HttpJournal(wallet), publisher, zone, metrics)
     reports = Reports(engine, zone, keys, clock.utc_now)
     progress = {

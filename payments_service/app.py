@@ -22,7 +22,7 @@ from payments_service.handlers.webhooks import EventsTaken
 from payments_service.handlers.worker import PaymentWorker
 from payments_service.repository.ledger import apply
 from payments_service.settings import Settings
-from shared import broker, clock, database, journal, migrations, service
+from shared import broker, clock, database, journal, migrations, service, tracing
 from shared.asking import WalletAsker
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.topics import LEDGER_EVENTS, PAYMENTS_EVENTS
@@ -49,17 +49,17 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The application. Without settings they come from the environment; a wrong one raises ConfigurationError."""
     settings = settings or Settings.load()
     options = BrokerOptions.of(settings, SERVICE)
-    metrics, health, tasks = Metrics(), Health(), BackgroundTasks()
+    metrics, health, tasks = Metrics(tracing.of(settings, SERVICE)), Health(), BackgroundTasks()
     engine = database.create_engine(
         settings.payments_database_url, application=SERVICE, schema=tables.SCHEMA, metrics=metrics
     )
     token = settings.internal_api_token.get_secret_value()
     others = Others(
-        journal.internal_client(settings.wallet_service_url, token),
-        journal.internal_client(settings.fraud_service_url, token),
+        journal.internal_client(settings.wallet_service_url, token, metrics.tracing),
+        journal.internal_client(settings.fraud_service_url, token, metrics.tracing),
         httpx2.AsyncClient(timeout=choice.TIMEOUT_S),
     )
-    publisher = Publisher(options, linger_ms=0)
+    publisher = Publisher(options, linger_ms=0, tracing=metrics.tracing)
     inbox = LedgerInbox(
         engine=engine,
         table=tables.inbox,

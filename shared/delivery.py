@@ -59,4 +59,5 @@ async def park(publisher: Publisher, topic: str, record: ConsumerRecord, error: 
         ("parked-at", clock.to_text(clock.utc_now()).encode()),
     ]
     await publisher.publish(topics.parked(topic), key=key, value=value, headers=headers, partition=0)
-    log.error("record_parked", topic=topic, lane=record.partition, offset=record.offset, code=error.code)
+    with logs.about((record,)):
+        log.error("record_parked", topic=topic, lane=record.partition, offset=record.offset, code=error.code)

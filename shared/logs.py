@@ -2,11 +2,15 @@
 
 import logging
 import sys
-from typing import Literal
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Literal
 
 import structlog
+from aiokafka import ConsumerRecord
 
 from shared import cards
+from shared.contracts import headers
 
 
 def configure(service: str, level: str, fmt: Literal["json", "console"]) -> None:
@@ -52,6 +56,22 @@ def configure(service: str, level: str, fmt: Literal["json", "console"]) -> None
 
 def _without_cards(logger: object, method: str, line: object) -> str:
     return cards.redact(str(line))
+
+
+def about(records: Sequence[ConsumerRecord]) -> AbstractContextManager[Any]:
+    """Lines that are logged meanwhile carry the correlation id of the record in hand, and its trace's, if it has one.
+
+    A batch of several has an id of its own: where its first record stands.
+    """
+    first = records[0]
+    found = {"correlation_id": f"{first.topic}-{first.partition}-{first.offset}"}
+    if len(records) == 1:
+        own = {
+            "correlation_id": headers.correlation_id(first.headers),
+            "trace_id": headers.trace_id(headers.find(first.headers, headers.TRACEPARENT)),
+        }
+        found |= {name: value for name, value in own.items() if value is not None}
+    return structlog.contextvars.bound_contextvars(**found)
 
 
 def get(name: str) -> structlog.stdlib.BoundLogger:

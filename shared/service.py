@@ -4,17 +4,20 @@ import hmac
 import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager
 from typing import Any
 from uuid import uuid4
 
 import structlog
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.responses import JSONResponse, Response
+from fastapi.telemetry import TelemetryConfig
 from starlette.requests import Request as StarletteRequest
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from shared import logs, problems, vitals
+from shared.contracts.headers import TRACEPARENT
+from shared.contracts.headers import trace_id as trace_id_of
 from shared.errors import LangSenseError, TooLarge, Unauthenticated
 from shared.settings import ServiceSettings
 from shared.tasks import BackgroundTasks
@@ -24,8 +27,11 @@ log = logs.get(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
 _REQUEST_ID = b"x-request-id"
+_TRACEPARENT = TRACEPARENT.encode()
 _HEADERS = "headers_of_answer"
 _REQUEST_ID_FORM = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+_NO_TELEMETRY = TelemetryConfig(tracing=False, metrics=False, logs=False, auto_configure=False)
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 LiveCheck = Callable[[], str | None]
@@ -82,7 +88,10 @@ def application(
 ) -> FastAPI:
     """A FastAPI application with what every service has. `lifespan` starts and stops what this one has of its own."""
     logs.configure(service, settings.log_level, settings.log_format)
-    app = FastAPI(title=title or service, lifespan=_watched(lifespan, metrics), **fastapi_options)
+    # FastAPI's own traces tell of URLs and of what was wrong in bodies.
+    app = FastAPI(
+        title=title or service, lifespan=_watched(lifespan, metrics), telemetry=_NO_TELEMETRY, **fastapi_options
+    )
     problems.install(app)
     app.add_middleware(Envelope, metrics=metrics)
     # Routes are looked through in this order, and a service's own are asked for more often.
@@ -93,7 +102,7 @@ def application(
 
 
 def _watched(lifespan: Lifespan, metrics: Metrics) -> Lifespan:
-    """The lifespan, with an eye on the event loop meanwhile."""
+    """The lifespan, with an eye on the event loop meanwhile, and with the last traces sent off after it."""
 
     @asynccontextmanager
     async def watched(app: FastAPI) -> AsyncIterator[None]:
@@ -104,6 +113,7 @@ def _watched(lifespan: Lifespan, metrics: Metrics) -> Lifespan:
                 yield
         finally:
             await tasks.stop()
+            await metrics.tracing.stop()
 
     return watched
 
@@ -178,20 +188,32 @@ class Envelope:
                 message["headers"] = [*message["headers"], *more.items()]
             await send(message)
 
-        try:
-            with structlog.contextvars.bound_contextvars(request_id=request_id):
+        with _logged(request_id, headers), self._metrics.tracing.request(scope) as answered:
+            try:
                 announced = headers.get(b"content-length", b"0")
                 if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
                     too_large = problems.of(TooLarge(f"the body must be at most {MAX_BODY_BYTES} bytes"))
                     await too_large(scope, receive, marked)
                 else:
                     await self._app(scope, bounded, marked)
-        finally:
-            # A client may send any method; an unknown route says nothing about it.
-            route = getattr(scope.get("route"), "path", None)
-            method = "unmatched" if route is None else scope["method"]
-            duration_s = time.perf_counter() - started
-            self._metrics.http_requests_s.labels(method, route or "unmatched", status).observe(duration_s)
+            finally:
+                # A client may send any method; an unknown route says nothing about it.
+                route = getattr(scope.get("route"), "path", None)
+                method = "unmatched" if route is None else scope["method"]
+                duration_s = time.perf_counter() - started
+                self._metrics.http_requests_s.labels(method, route or "unmatched", status).observe(duration_s)
+                answered(method, route or "unmatched", status)
+
+
+def _logged(request_id: str, headers: Mapping[bytes, bytes]) -> AbstractContextManager[Any]:
+    """Lines that are logged meanwhile carry the request's id, and that of the trace that it belongs to, if it says so.
+
+    What follows from the request carries its id as the correlation id.
+    """
+    found = {"correlation_id": request_id}
+    if (trace_id := trace_id_of(headers.get(_TRACEPARENT, b"").decode("latin-1"))) is not None:
+        found["trace_id"] = trace_id
+    return structlog.contextvars.bound_contextvars(**found)
 
 
 def set_header(request: Request, name: str, value: str) -> None:

@@ -38,6 +38,10 @@ class ServiceSettings(BaseSettings):
     internal_api_token: SecretStr
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["json", "console"] = "json"
+    # Where traces go, by OTLP over HTTP. Empty: there are none.
+    otel_exporter_otlp_endpoint: str = Field(default="", pattern=r"^(https?://[^/]+.*)?$")
+    # The share of traces, of those that begin here, that is recorded.
+    otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
     # A consumer that is behind and finishes nothing for this long is not alive.
     stalled_after_s: Seconds = 60
 

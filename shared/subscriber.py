@@ -1,6 +1,7 @@
 """Kafka in, as most services have it: one topic in batches, each taken whole, timed and watched."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 
 from aiokafka import ConsumerRecord, TopicPartition
@@ -9,6 +10,7 @@ from faststream.kafka import KafkaRouter
 from faststream.kafka.annotations import KafkaMessage
 from faststream.kafka.subscriber.usecase import BatchSubscriber
 
+from shared import logs
 from shared.broker import BrokerOptions, batches
 from shared.progress import Progress
 from shared.telemetry import Metrics
@@ -34,6 +36,14 @@ class Rebalances(ConsumerRebalanceListener):  # type: ignore[misc]
         self._count.inc()
 
 
+@contextmanager
+def handling(topic: str, records: Sequence[ConsumerRecord], metrics: Metrics) -> Iterator[None]:
+    """Around the handling of records of one topic: measured, traced, and named in what is logged meanwhile."""
+    metrics.batch_records.labels(topic).observe(len(records))
+    with metrics.batch_s.labels(topic).time(), metrics.tracing.batch(topic, records), logs.about(records):
+        yield
+
+
 def batch_router(
     options: BrokerOptions,
     group: str,
@@ -55,8 +65,7 @@ def batch_router(
     @subscriber
     async def records(message: KafkaMessage) -> None:
         batch: tuple[ConsumerRecord, ...] = message.raw_message
-        metrics.batch_records.labels(topic).observe(len(batch))
-        with progress.batch(), metrics.batch_s.labels(topic).time():
+        with progress.batch(), handling(topic, batch, metrics):
             await take(batch)
 
     return kafka

@@ -3,13 +3,19 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client import generate_latest as _generate_latest
 
+from shared.tracing import OFF, Tracing
+
 _LATENCY_BUCKETS_S = (0.002, 0.005, 0.01, 0.02, 0.04, 0.1, 0.2, 0.3, 0.5, 1, 2, 5, 10)
 
 
 class Metrics:
-    """The metrics of one application. Labels hold no user ids and nothing that a client chooses."""
+    """The metrics of one application. Labels hold no user ids and nothing that a client chooses.
 
-    def __init__(self) -> None:
+    Its `tracing` goes with them to wherever something is measured.
+    """
+
+    def __init__(self, tracing: Tracing = OFF) -> None:
+        self.tracing = tracing
         self.registry = registry = CollectorRegistry()
         self.http_requests_s = Histogram(
             "langsense_http_request_seconds",
@@ -63,6 +69,13 @@ class Metrics:
         self.webhooks = Counter(
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
+        self.spans = Counter(
+            "langsense_spans",
+            "Spans of traces, by what became of them: ended, then exported or failed.",
+            ("outcome",),
+            registry=registry,
+        )
+        tracing.counted_by(self.spans)
         self._add_vitals(registry)
         self._add_payments(registry)
         self._add_limits(registry)

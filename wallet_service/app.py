@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from fastapi import APIRouter, FastAPI
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from shared import broker, database, migrations, service
+from shared import broker, database, migrations, service, tracing
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts import topics
 from shared.errors import ConfigurationError
@@ -79,11 +79,11 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     settings = settings or Settings.load()
     source = source_of(settings)
     keyring = Keyring.read(source)
-    health, metrics, tasks = Health(), Metrics(), BackgroundTasks()
+    health, metrics, tasks = Health(), Metrics(tracing.of(settings, SERVICE)), BackgroundTasks()
     options = BrokerOptions.of(settings, SERVICE)
     engine, slow_engine = _engines(settings, metrics)
     reads = Reads(engine, settings.lanes)
-    publisher = Publisher(options, linger_ms=LINGER_MS)
+    publisher = Publisher(options, linger_ms=LINGER_MS, tracing=metrics.tracing)
     relay = Relay(publisher, reads, metrics)
     sealer = Sealer(settings, engine=engine, keyring=keyring, publisher=publisher, metrics=metrics)
     reconciler = Reconciler(slow_engine, zone=settings.platform_time_zone, metrics=metrics)

@@ -25,7 +25,7 @@ from shared.contracts.signals import KINDS, PlayerSignal, SignalKind
 from shared.contracts.topics import GAME_ROUNDS
 from shared.errors import FieldError, Undecodable
 from shared.progress import Progress
-from shared.subscriber import Rebalances, Take, patient
+from shared.subscriber import Rebalances, Take, handling, patient
 from shared.telemetry import Metrics
 
 log = logs.get(__name__)
@@ -53,8 +53,7 @@ def router(
             for topic, take in takes.items():
                 records = [record for record in batch if record.topic == options.topic(topic)]
                 if records:
-                    metrics.batch_records.labels(topic).observe(len(records))
-                    with metrics.batch_s.labels(topic).time():
+                    with handling(topic, records, metrics):
                         await take(records)
 
     return kafka

@@ -7,9 +7,9 @@ from fastapi import Request
 
 from gateway.domain.requests import check_key
 from gateway.settings import Settings
+from shared.contracts.headers import trace_id
 from shared.errors import FieldError, IdempotencyKeyMissing, InvalidInput
 
-_TRACEPARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 _JSON = re.compile(r"application/([\w.+-]+\+)?json\s*(;.*)?", re.IGNORECASE)
 # A structured-field string (RFC 9651): in double quotes, with a backslash before a quote or a backslash.
 _QUOTED = re.compile(r'"((?:[^"\\]|\\["\\])*)"')
@@ -78,4 +78,4 @@ def patience(request: Request, settings: Settings) -> Patience:
 def traceparent(request: Request) -> str | None:
     """The W3C trace context that the request belongs to, where it has the form of one."""
     given = request.headers.get("traceparent", "")
-    return given if _TRACEPARENT.fullmatch(given) else None
+    return given if trace_id(given) is not None else None

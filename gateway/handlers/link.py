@@ -125,7 +125,8 @@ class KafkaWalletLink:
             time=command.occurred_at,
         )
         found += [(headers.REPLY_TO, self._reply_to), (headers.CORRELATION_ID, correlation_id.encode())]
-        if traceparent is not None:
+        # A trace that is recorded here goes on from the span of what is sent; any other is passed on as it came.
+        if traceparent is not None and not self._metrics.tracing.on:
             found.append((headers.TRACEPARENT, traceparent.encode()))
         return found
 

@@ -19,6 +19,7 @@ from shared.broker.options import (
 )
 from shared.contracts.headers import Headers
 from shared.errors import BrokerUnavailable
+from shared.tracing import OFF, Tracing
 
 log = logs.get(__name__)
 
@@ -49,8 +50,9 @@ class Publisher:
     # aiokafka cannot bump its epoch, so after one of these its producer refuses everything until it is replaced.
     _BEYOND_REPAIR: Final = (OutOfOrderSequenceNumber, ProducerFenced)
 
-    def __init__(self, options: BrokerOptions, *, linger_ms: int = 0) -> None:
+    def __init__(self, options: BrokerOptions, *, linger_ms: int = 0, tracing: Tracing = OFF) -> None:
         self._options = options
+        self._tracing = tracing
         self._linger_ms = linger_ms
         self._producer: AIOKafkaProducer | None = None
         self._replacing: asyncio.Task[None] | None = None
@@ -72,6 +74,16 @@ class Publisher:
         self, topic: str, *, key: bytes, value: bytes, headers: Headers, partition: int | None = None
     ) -> "asyncio.Future[RecordMetadata]":
         """Enqueue one record and return the future of its delivery. Raises BrokerUnavailable."""
+        if not self._tracing.on:
+            return await self._enqueue(topic, key, value, headers, partition)
+        with self._tracing.sending(topic, headers) as sending:
+            future = await self._enqueue(topic, key, value, sending.headers, partition)
+            sending.follow(future)
+            return future
+
+    async def _enqueue(
+        self, topic: str, key: bytes, value: bytes, headers: Headers, partition: int | None
+    ) -> "asyncio.Future[RecordMetadata]":
         producer = self._producer
         if producer is None:
             raise BrokerUnavailable("the producer is being replaced; try again")

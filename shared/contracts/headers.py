@@ -3,6 +3,7 @@
 Source: CloudEvents Kafka protocol binding 1.0, section 3.2 (binary content mode).
 """
 
+import re
 from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
@@ -23,6 +24,8 @@ REFUSED_TYPE = "ledger.transaction.refused.v1"
 SEALED_TYPE = "ledger.checkpoint.sealed.v1"
 
 _MAX_ADDRESS = 64
+_TRACEPARENT_FORM = re.compile(r"[0-9a-f]{2}-([0-9a-f]{32})-[0-9a-f]{16}-[0-9a-f]{2}")
+_CORRELATION_FORM = re.compile(r"[A-Za-z0-9._-]{1,96}")
 
 
 class ReplyTo(NamedTuple):
@@ -58,6 +61,18 @@ def find(headers: Iterable[tuple[str, bytes | None]], name: str) -> str | None:
         if key == name and value is not None:
             return value.decode("utf-8", errors="replace")[:256]
     return None
+
+
+def trace_id(traceparent: str | None) -> str | None:
+    """The id of the trace that a W3C `traceparent` names; None for one that has not the form."""
+    found = _TRACEPARENT_FORM.fullmatch(traceparent or "")
+    return found and found[1]
+
+
+def correlation_id(headers: Iterable[tuple[str, bytes | None]]) -> str | None:
+    """The correlation id that a record carries; None for none, and for one that has not the form of an id."""
+    text = find(headers, CORRELATION_ID) or ""
+    return text if _CORRELATION_FORM.fullmatch(text) else None
 
 
 def reply_to(headers: Iterable[tuple[str, bytes | None]], partitions: int) -> ReplyTo | None:
