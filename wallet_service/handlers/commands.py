@@ -5,6 +5,7 @@ import time
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from typing import NamedTuple
+from uuid import UUID
 
 from aiokafka import ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -26,11 +27,12 @@ from shared.errors import (
 from shared.keyring import Keyring
 from shared.lanes import lane_of
 from shared.telemetry import Metrics
+from shared.tracing import Attributes
 from wallet_service import repository
 from wallet_service.domain.batch import Batch
 from wallet_service.domain.limits import Rules
 from wallet_service.domain.needs import Answer, JournalRow, Placed, needs
-from wallet_service.handlers.messages import rejection_body, reply_body
+from wallet_service.handlers.messages import NO_TRACES, Traces, rejection_body, reply_body
 from wallet_service.handlers.relay import Relay
 from wallet_service.repository import Offsets
 
@@ -90,6 +92,7 @@ class Commands:
         self._lanes = lanes
         self._reply_partitions = reply_partitions
         self._metrics = metrics
+        self._tracing = metrics.tracing
 
     async def take(self, records: Sequence[ConsumerRecord]) -> None:
         """Decide a batch. After it, every record is decided, answered or parked; a repetition changes nothing.
@@ -149,7 +152,8 @@ class Commands:
                 raise DatabaseUnavailable("the database refuses every command; its operator is needed") from error
             # Whatever it is, one command must not stop its lane. It is found, logged with its traceback, and parked.
             if len(received) == 1:
-                log.error("command_unprocessable", command_id=str(received[0].command.command_id), exc_info=error)
+                with logs.about((received[0].record,)):
+                    log.error("command_unprocessable", command_id=str(received[0].command.command_id), exc_info=error)
                 wrong = Uncommandable(f"{type(error).__name__} while deciding; the log has the traceback")
                 return [], [Refusal(received[0].record, wrong, received[0].command)]
             log.warning("batch_split", commands=len(received), error=type(error).__name__)
@@ -162,23 +166,45 @@ class Commands:
         placed = [Placed(record.partition, command) for record, command in received]
         answers: Answers = []
         refusals: list[Refusal] = []
-        async with database.transaction(self._engine) as connection:
-            loaded = await repository.load(connection, needs(placed), self._rules.windows)
-            batch = Batch(loaded, self._keyring.chain, self._rules)
-            for item, (lane, command) in zip(received, placed, strict=True):
-                try:
-                    answers.append((item, batch.answer(lane, command)))
-                except CommandIdReused as error:
-                    refusals.append(Refusal(item.record, error, command))
-            offsets = Offsets(next_offset, self._relay.confirmed())
-            await repository.save(connection, batch.changes, offsets, loaded.now)
+        began_ns = time.time_ns()
+        with self._tracing.within("transaction", {"langsense.commands": len(received)}):
+            async with database.transaction(self._engine) as connection:
+                loaded = await repository.load(connection, needs(placed), self._rules.windows)
+                batch = Batch(loaded, self._keyring.chain, self._rules)
+                for item, (lane, command) in zip(received, placed, strict=True):
+                    try:
+                        answers.append((item, batch.answer(lane, command)))
+                    except CommandIdReused as error:
+                        refusals.append(Refusal(item.record, error, command))
+                offsets = Offsets(next_offset, self._relay.confirmed())
+                await repository.save(connection, batch.changes, offsets, loaded.now)
         committed_s = time.time()
         for item in received:
             self._metrics.decided_s.observe(max(0.0, committed_s - item.record.timestamp / 1000))
-        await self._committed(batch.changes.rows)
+        traces = self._traced(answers, began_ns) if self._tracing.on else NO_TRACES
+        await self._committed(batch.changes.rows, traces)
         return answers, refusals
 
-    async def _committed(self, rows: Sequence[JournalRow]) -> None:
+    def _traced(self, answers: Answers, began_ns: int) -> Traces:
+        """Tell each command's trace of the commit that decided it."""
+        traces: dict[UUID, str] = {}
+        for (record, command), answer in answers:
+            if not self._tracing.holds(record):
+                continue
+            content = answer.row.content
+            told: Attributes = {
+                "langsense.command_id": str(command.command_id),
+                "langsense.kind": content.kind,
+                "langsense.status": content.status,
+                "langsense.lane": content.lane,
+                "langsense.position": content.position,
+            }
+            traceparent = self._tracing.step(record, "ledger commit", began_ns, told)
+            if not answer.replayed:
+                traces[command.command_id] = traceparent
+        return traces
+
+    async def _committed(self, rows: Sequence[JournalRow], traces: Traces) -> None:
         by_lane: dict[int, list[JournalRow]] = defaultdict(list)
         decided: Counter[tuple[str, str, str]] = Counter()
         for row in rows:
@@ -186,7 +212,7 @@ class Commands:
             decided[row.content.kind, row.content.status, row.content.reason or ""] += 1
         for labels, count in decided.items():
             self._metrics.decisions.labels(*labels).inc(count)
-        await self._relay.committed(by_lane)
+        await self._relay.committed(by_lane, traces)
 
     async def _answer(self, answers: Answers, refusals: Sequence[Refusal]) -> None:
         """Reply to whoever asked for it. A reply that is lost does no harm: the command, sent again, has the same."""
@@ -195,11 +221,11 @@ class Commands:
         for (record, command), answer in answers:
             repetitions += answer.replayed
             if (to := self._reply_to(record)) is not None:
-                replies[to.partition].append(_reply(to, record, command, reply_body(answer)))
+                replies[to.partition].append(self._reply(to, record, command, reply_body(answer)))
         for record, error, refused in refusals:
             if refused is not None and (to := self._reply_to(record)) is not None:
                 body = rejection_body(refused.command_id, error)
-                replies[to.partition].append(_reply(to, record, refused, body))
+                replies[to.partition].append(self._reply(to, record, refused, body))
         self._metrics.duplicates.labels(topics.WALLET_COMMANDS).inc(repetitions)
         try:
             for partition, records in replies.items():
@@ -207,6 +233,13 @@ class Commands:
                     future.add_done_callback(self._publisher.delivered)
         except BrokerUnavailable as error:
             log.warning("replies_not_sent", error=str(error))
+
+    def _reply(self, to: ReplyTo, record: ConsumerRecord, command: Command, body: bytes) -> Record:
+        reply = _reply(to, record, command, body)
+        if self._tracing.holds(record):
+            traceparent = self._tracing.step(record, f"send {topics.WALLET_REPLIES}", time.time_ns(), sends=True)
+            reply.headers.append((headers.TRACEPARENT, traceparent.encode()))
+        return reply
 
     def _reply_to(self, record: ConsumerRecord) -> ReplyTo | None:
         return headers.reply_to(record.headers, self._reply_partitions)

@@ -1,5 +1,7 @@
 """Journal rows as the messages that carry them."""
 
+from collections.abc import Mapping, Sequence
+from typing import Final
 from uuid import UUID
 
 import orjson
@@ -14,6 +16,20 @@ from wallet_service.domain.events import event
 from wallet_service.domain.needs import Answer, JournalRow
 
 _POSTED = Status.POSTED.value
+
+# The `traceparent` of what follows from a command, by the command's id: of those alone whose trace is recorded.
+Traces = Mapping[UUID, str]
+NO_TRACES: Final[Traces] = {}
+
+
+def event_records(rows: Sequence[JournalRow], traces: Traces) -> Sequence[Record]:
+    """Rows as records of `ledger.events.v1`, each in the trace of its command, where that is recorded."""
+    records = [event_record(row) for row in rows]
+    if traces:
+        for row, record in zip(rows, records, strict=True):
+            if (traceparent := traces.get(row.content.command_id)) is not None:
+                record.headers.append((headers.TRACEPARENT, traceparent.encode()))
+    return records
 
 
 def event_record(row: JournalRow) -> Record:

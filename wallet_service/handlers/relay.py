@@ -20,7 +20,7 @@ from shared.contracts import topics
 from shared.errors import BrokerUnavailable, TransientError
 from shared.telemetry import Metrics
 from wallet_service.domain.needs import JournalRow
-from wallet_service.handlers.messages import event_record
+from wallet_service.handlers.messages import NO_TRACES, Traces, event_records
 from wallet_service.repository import LaneMark, Reads
 
 log = logs.get(__name__)
@@ -61,8 +61,11 @@ class Relay:
         """Per lane, the position up to which the broker acknowledged events."""
         return {number: lane.confirmed for number, lane in self._lanes.items()}
 
-    async def committed(self, rows_by_lane: Mapping[int, Sequence[JournalRow]]) -> None:
-        """Take rows that were just committed. Does not wait for their delivery, and never fails."""
+    async def committed(self, rows_by_lane: Mapping[int, Sequence[JournalRow]], traces: Traces = NO_TRACES) -> None:
+        """Take rows that were just committed. Does not wait for their delivery, and never fails.
+
+        Rows that are read again go without their traces: the journal keeps none.
+        """
         for number, rows in rows_by_lane.items():
             lane = self._lanes.get(number)
             if lane is None:
@@ -73,7 +76,7 @@ class Relay:
                 lane.behind = True
             if not lane.behind:
                 try:
-                    await self._send(number, lane, rows)
+                    await self._send(number, lane, rows, traces)
                 except BrokerUnavailable:
                     lane.behind = True
             if lane.behind:
@@ -148,8 +151,10 @@ class Relay:
         if lane.confirmed != lane.sent:
             raise BrokerUnavailable(f"events of lane {number} were not acknowledged within the bound")
 
-    async def _send(self, number: int, lane: _Lane, rows: Sequence[JournalRow]) -> list["Future[RecordMetadata]"]:
-        deliveries = await self._publisher.send_all(topics.LEDGER_EVENTS, number, [event_record(row) for row in rows])
+    async def _send(
+        self, number: int, lane: _Lane, rows: Sequence[JournalRow], traces: Traces = NO_TRACES
+    ) -> list["Future[RecordMetadata]"]:
+        deliveries = await self._publisher.send_all(topics.LEDGER_EVENTS, number, event_records(rows, traces))
         futures, position = [], rows[0].content.position - 1
         for future, records in deliveries:
             position += records
