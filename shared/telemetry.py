@@ -69,13 +69,6 @@ class Metrics:
         self.webhooks = Counter(
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
-        self.spans = Counter(
-            "langsense_spans",
-            "Spans of traces, by what became of them: ended, then exported or failed.",
-            ("outcome",),
-            registry=registry,
-        )
-        tracing.counted_by(self.spans)
         self._add_vitals(registry)
         self._add_payments(registry)
         self._add_limits(registry)
@@ -83,7 +76,14 @@ class Metrics:
         self._add_fraud(registry)
 
     def _add_vitals(self, registry: CollectorRegistry) -> None:
-        """How a process itself does: what it waits for, and what waits for it."""
+        """How a process itself does: what it waits for, what waits for it, and what it tells of itself."""
+        self.spans = Counter(
+            "langsense_spans",
+            "Spans of traces, by what became of them: ended, then exported or failed.",
+            ("outcome",),
+            registry=registry,
+        )
+        self.tracing.counted_by(self.spans)
         self.lag_s = Gauge(
             "langsense_consumer_lag_seconds",
             "Age of the oldest record that is not yet processed; 0 where there is none.",
