@@ -24,6 +24,7 @@ from shared.contracts.replies import Outcome, Reply
 from shared.errors import BrokerUnavailable, CommandIdReused, ServiceUnavailable
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
+from shared.tracing import Tracing
 from tests.gateway.support import OTHER_PLAYER, PLAYER
 
 REPLY_TO = ReplyTo(3, "gateway-1")
@@ -150,6 +151,17 @@ async def test_a_command_goes_out_as_its_contract_says(link: KafkaWalletLink, pu
     assert sent.header(headers.TRACEPARENT) == "00-aa-bb-01"
     assert headers.reply_to(sent.headers, 12) == REPLY_TO
     assert (sent.header(headers.CORRELATION_ID) or "").startswith("request-1.")
+
+
+async def test_a_trace_that_is_recorded_here_goes_on_from_the_publishers_span(
+    make: Callable[..., KafkaWalletLink], publisher: FakePublisher
+) -> None:
+    class Recorded(Tracing):
+        on = True
+
+    await make(metrics=Metrics(Recorded())).ask(bet(), request_id="r", traceparent="00-aa-bb-01")
+
+    assert publisher.sent[0].header(headers.TRACEPARENT) is None
 
 
 async def test_a_reply_reaches_who_asked(link: KafkaWalletLink, publisher: FakePublisher) -> None:

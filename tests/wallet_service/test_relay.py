@@ -14,6 +14,7 @@ from aiokafka.structs import RecordMetadata
 
 from shared import clock
 from shared.broker import Delivery, Publisher, Record
+from shared.contracts import headers
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind
 from shared.errors import BrokerUnavailable, DatabaseUnavailable
@@ -40,6 +41,7 @@ class Topic:
         self.asked = 0
         self.on_delivery: Callable[[int, list[int]], str] = lambda lane, positions: "acknowledge"
         self.held: list[Future[object]] = []
+        self.traces: dict[int, str | None] = {}
 
     async def send_all(self, topic: str, partition: int, records: Sequence[Record]) -> list[Delivery]:
         """As the publisher: one batch for every two records, so that one call has several."""
@@ -60,6 +62,8 @@ class Topic:
         outcome = self.on_delivery(lane, positions)
         if outcome in ("acknowledge", "hold"):
             self.positions[lane] += positions
+            found = (headers.find(record.headers, headers.TRACEPARENT) for record in records)
+            self.traces |= dict(zip(positions, found, strict=True))
         if outcome == "acknowledge":
             future.set_result(None)
         elif outcome == "fail":
@@ -170,6 +174,14 @@ class TestTheDirectWay:
         await until_published(ledger, 3, lane=0)
         assert relay.confirmed() == {0: 3, 1: 2}
 
+    async def test_a_row_goes_with_its_commands_trace_where_that_is_recorded(
+        self, relay: Relay, topic: Topic, ledger: Ledger
+    ) -> None:
+        rows = ledger.decide(3)
+        traced = rows[LANE][1].content.command_id
+        await relay.committed(rows, {traced: "00-trace-span-01"})
+        assert topic.traces == {1: None, 2: "00-trace-span-01", 3: None}
+
     async def test_it_does_not_wait_for_acknowledgements(self, relay: Relay, topic: Topic, ledger: Ledger) -> None:
         topic.on_delivery = lambda lane, positions: "hold"
         for _ in range(3):
@@ -195,6 +207,14 @@ class TestABrokerThatIsAway:
         await relay.committed(ledger.decide(2))
         await until_published(ledger, 10)
         assert topic.firsts() == up_to(10)
+
+    async def test_what_is_read_again_goes_without_its_trace(self, relay: Relay, topic: Topic, ledger: Ledger) -> None:
+        topic.away.add(LANE)
+        rows = ledger.decide(1)
+        await relay.committed(rows, {rows[LANE][0].content.command_id: "00-trace-span-01"})
+        topic.away.clear()
+        await until_published(ledger, 1)
+        assert topic.traces == {1: None}
 
     async def test_a_delivery_that_fails_is_made_again_from_the_last_acknowledged(
         self, relay: Relay, topic: Topic, ledger: Ledger
