@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from http import HTTPStatus
 from typing import Any
 
+import structlog
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse, Response
@@ -115,8 +116,11 @@ async def _on_http(request: Request, error: Exception) -> Response:
 
 async def _on_anything_else(request: Request, error: Exception) -> Response:
     # Starlette logs the traceback after this; the client gets no inner detail, and the id that leads to it.
-    request_id = request.scope.get("state", {}).get("request_id")
-    log.error("request_failed", path=request.url.path, request_id=request_id, error=type(error).__name__)
+    state = request.scope.get("state", {})
+    request_id = state.get("request_id")
+    # Starlette asks for this answer around everything else, where lines do not name the request any more.
+    with structlog.contextvars.bound_contextvars(**state.get("logged", {})):
+        log.error("request_failed", path=request.url.path, error=type(error).__name__)
     failed = document(HTTPStatus.INTERNAL_SERVER_ERROR, "INTERNAL_ERROR", "an error of ours; it was logged")
     return Problem(failed, {"X-Request-ID": request_id} if request_id else None)
 

@@ -189,6 +189,7 @@ class Envelope:
             await send(message)
 
         with _logged(request_id, headers), self._metrics.tracing.request(scope) as answered:
+            state["logged"] = structlog.contextvars.get_contextvars()
             try:
                 announced = headers.get(b"content-length", b"0")
                 if announced.isdigit() and int(announced) > MAX_BODY_BYTES:

@@ -81,7 +81,8 @@ class FailedBatch(BaseMiddleware):
     ) -> bool:
         """Lets the error through, so that the batch is not acknowledged."""
         if isinstance(exc_val, Exception):
-            log.error("batch_failed", code=getattr(exc_val, "code", None), exc_info=exc_val)
+            with logs.about(self.msg):
+                log.error("batch_failed", code=getattr(exc_val, "code", None), exc_info=exc_val)
             await asyncio.sleep(FAILED_BATCH_PAUSE_S)
         return False
 

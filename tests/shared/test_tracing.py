@@ -388,6 +388,7 @@ class TestLogs:
     ) -> None:
         async def say() -> None:
             logs.get("test").info("asked")
+            raise ZeroDivisionError
 
         with_traces = Traced()
         for metrics in (Metrics(), with_traces.metrics):
@@ -396,8 +397,8 @@ class TestLogs:
                 await client.get("/players/1", headers={TRACEPARENT: context(ONE), "X-Request-ID": "find-me"})
         await with_traces.tracing.stop()
 
-        said = [line for line in lines() if line["event"] == "asked"]
-        assert [(line["correlation_id"], line["trace_id"]) for line in said] == [("find-me", ONE)] * 2
+        said = [line for line in lines() if line["event"] in ("asked", "request_failed")]
+        assert [(line["correlation_id"], line["trace_id"]) for line in said] == [("find-me", ONE)] * 4
 
     def test_a_line_about_one_record_names_it_and_one_about_several_names_the_batch(
         self, lines: Callable[[], list[dict[str, Any]]]
