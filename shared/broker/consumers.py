@@ -1,7 +1,7 @@
 """Reading, with FastStream: batches of raw records, acknowledged after their handler."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from types import TracebackType
 from typing import Any, cast
@@ -81,7 +81,7 @@ class FailedBatch(BaseMiddleware):
     ) -> bool:
         """Lets the error through, so that the batch is not acknowledged."""
         if isinstance(exc_val, Exception):
-            with logs.about(self.msg):
+            with logs.about(cast(Sequence[ConsumerRecord], self.msg)):
                 log.error("batch_failed", code=getattr(exc_val, "code", None), exc_info=exc_val)
             await asyncio.sleep(FAILED_BATCH_PAUSE_S)
         return False
