@@ -69,6 +69,13 @@ def signed(value: str, currency: str) -> int:
     return from_text(text, currency) if text else 0
 
 
+def told(minor: int | None, currency: str) -> str:
+    """An amount for people: (1000, "USD") is "10.00 USD". In a currency that there is not, the number that came."""
+    if minor is None or currency not in money.exponents():
+        return f"{minor} {currency}"
+    return f"{money.to_decimal(minor, currency)} {currency}"
+
+
 def _decimal(whole: int, decimals: int) -> str:
     digits = str(whole).rjust(decimals + 1, "0")
     return f"{digits[:-decimals]}.{digits[-decimals:]}" if decimals else digits

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
 
+from payments_service.domain import amounts
 from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction
 from payments_service.domain.states import State
@@ -213,8 +214,9 @@ def _differences(mine: Line, other: Line, side: Side) -> list[Found]:
     found: list[Found] = []
     if mine.amount_minor != other.amount_minor:
         found.append(_found(ExceptionKind.AMOUNT, mine, side, _money(mine), _money(other)))
-    if None not in (mine.fee_minor, other.fee_minor) and mine.fee_minor != other.fee_minor:
-        found.append(_found(ExceptionKind.FEE, mine, side, str(mine.fee_minor), str(other.fee_minor)))
+    fees = (mine.fee_minor, other.fee_minor)
+    if None not in fees and mine.fee_minor != other.fee_minor:
+        found.append(_found(ExceptionKind.FEE, mine, side, *(amounts.told(each, mine.currency) for each in fees)))
     if mine.day is not None and other.day is not None and other.day > mine.day:
         found.append(_found(ExceptionKind.LATE, mine, side, mine.day.isoformat(), other.day.isoformat()))
     return found
@@ -240,7 +242,7 @@ def _by_key(lines: Sequence[Line]) -> Mapping[Key, Line]:
 
 
 def _money(line: Line) -> str:
-    return f"{line.amount_minor} {line.currency}"
+    return amounts.told(line.amount_minor, line.currency)
 
 
 def report_due(day_ends_at: datetime, attempts: int) -> datetime:

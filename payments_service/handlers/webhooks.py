@@ -7,7 +7,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from payments_service.domain import payments
+from payments_service.domain import amounts, payments
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent
 from payments_service.domain.settlement import ExceptionKind, Found, Side
@@ -106,6 +106,6 @@ def _differs_in_money(payment: Payment, event: ProviderEvent) -> bool:
 
 def _differs(payment: Payment, event: ProviderEvent) -> Found:
     kind = ExceptionKind.AMOUNT if event.currency in (None, payment.currency) else ExceptionKind.CURRENCY
-    expected = f"{payment.amount_minor} {payment.currency}"
-    said = f"{event.amount_minor} {event.currency}"
+    expected = amounts.told(payment.amount_minor, payment.currency)
+    said = amounts.told(event.amount_minor, event.currency or payment.currency)
     return Found(kind, Side.PROVIDER, payment.id, payment.reference, expected, said)

@@ -64,3 +64,8 @@ def test_what_paypal_can_move_comes_back_as_it_was(minor: int, currency: str) ->
 
 def test_a_sign_and_an_empty_field_are_read_where_they_may_stand() -> None:
     assert [amounts.signed(text, "USD") for text in ("-0.59", "25.00", "")] == [-59, 2500, 0]
+
+
+def test_people_read_amounts_in_decimals_and_what_a_provider_made_up_as_it_came() -> None:
+    told = [amounts.told(*each) for each in ((4400, "EUR"), (-5, "KWD"), (7, "JPY"), (7, "???"), (None, "USD"))]
+    assert told == ["44.00 EUR", "-0.005 KWD", "7 JPY", "7 ???", "None USD"]

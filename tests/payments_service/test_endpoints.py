@@ -242,7 +242,7 @@ async def test_what_does_not_agree_is_shown_by_kind_and_closed_with_a_reason(pay
         ("currency", "provider", currency),
         ("extra", "provider", other),
     }
-    assert next(each for each in found if each["kind"] == "amount")["found"] == "2499 USD"
+    assert next(each for each in found if each["kind"] == "amount")["found"] == "24.99 USD"
     for each in found:
         body = {"actor": "ann", "resolution": {"reason": "the provider's mistake"}}
         closed = await client.post(f"/settlement-exceptions/{each['id']}/resolution", json=body)
