@@ -16,6 +16,7 @@ from gateway.endpoints import (
     audit_log,
     audits,
     blocks,
+    console,
     corrections,
     exclusions,
     fraud,
@@ -176,8 +177,7 @@ def assembled(
             audits.router(door, rates, reads, records),
             reconciliations.router(settings, door, reads, records, clock.utc_now),
             reports.router(door, reads, records),
-            audit_log.router(door, records),
-            audit_log.audits(door, records, clock.utc_now),
+            *_records(door, records),
             kyc.router(door, asking),
             kyc.staff(door, asking),
             kyc.webhook(rates, known),
@@ -196,7 +196,16 @@ def assembled(
         redoc_url=None,
     )
     pages.install(app)
+    console.install(app)
     return app
+
+
+def _records(door: Door, records: Records) -> tuple[APIRouter, ...]:
+    return (
+        audit_log.router(door, records),
+        audit_log.audits(door, records, clock.utc_now),
+        console.router(door, records),
+    )
 
 
 def _payments(

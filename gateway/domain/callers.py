@@ -42,6 +42,7 @@ class Scope(StrEnum):
     CORRECT = "transactions:correct"
     DISPUTE = "transactions:dispute"
     READ_AUDIT = "audit:read"
+    USE_CONSOLE = "console"
     AUDIT_COMPLIANCE = "compliance-audits"
     SUBMIT_KYC = "kyc:submit"
     SUBMIT_OWN_KYC = "kyc:submit:own"
@@ -72,6 +73,7 @@ _STAFF = frozenset(
     {
         *(Scope.READ_WALLET, Scope.READ_TRANSACTIONS, Scope.READ_LIMITS, Scope.DISPUTE),
         *(Scope.READ_KYC_STATE, Scope.READ_EXCLUSIONS, Scope.READ_STATUS, Scope.READ_PAYMENTS),
+        Scope.USE_CONSOLE,
     }
 )
 _GUARDS = frozenset({Scope.EXCLUDE, Scope.SUSPEND})

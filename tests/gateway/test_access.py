@@ -111,6 +111,7 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/transactions/{transaction_id}/dispute"): ({}, STAFF),
     ("POST", "/api/v1/transactions/{transaction_id}/dispute/resolution"): ({}, STAFF),
     ("GET", "/api/v1/audit-log"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
+    ("POST", "/api/v1/console/sign-ins"): ({}, STAFF),
     ("POST", "/api/v1/compliance-audits"): ({}, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/compliance-audits"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
     ("GET", "/api/v1/compliance-audits/{audit_id}"): (None, frozenset({Role.COMPLIANCE, Role.ADMIN})),
@@ -167,7 +168,7 @@ def described(app: FastAPI) -> set[tuple[str, str]]:
 
 def test_every_route_is_in_this_table_and_in_the_document(wallet: FakeWallet) -> None:
     app = build(wallet)
-    beside = {"/metrics", "/docs", "/asyncapi", "/openapi.json"}
+    beside = {"/metrics", "/docs", "/asyncapi", "/console", "/openapi.json"}
     served = {route.path for route in app.routes if isinstance(route, APIRoute)}
 
     assert described(app) == ROUTES.keys() | OPEN_ROUTES
