@@ -55,13 +55,14 @@ def test_every_link_into_the_repository_leads_somewhere(page: str) -> None:
 @pytest.mark.integration
 @pytest.mark.timeout(300)
 def test_the_readmes_requests_run_as_they_stand(platform: Platform) -> None:
-    (script,) = (block for block in blocks("README.md") if "$GATEWAY_URL" in block)
+    script = "".join(block for block in blocks("README.md") if "$GATEWAY_URL" in block)
     # The page's reader is in the repository, and the platform in its default folder.
     in_place = script.replace(".venv/bin/langsense", str(support.LANGSENSE))
-    for command in ("env", "token admin", "verify", "reconcile"):
+    for command in ("env", "token admin", "token risk", "verify", "reconcile"):
         in_place = in_place.replace(f"langsense {command}", f"langsense {command} --data {platform.data}")
     printed = support.shell(in_place, platform)
     assert '"cash":"40.00"' in printed.replace(" ", "")
     assert "chain and checkpoints verified" in printed
     assert "0 discrepancies" in printed
     assert '"consistent":true' in printed
+    assert "/console, and sign in with that token" in printed
