@@ -77,8 +77,10 @@ def deposit(ask: Ask) -> dict[str, Any]:
 
 
 def pay(ask: Ask, direction: str, amount: str, **more: str) -> dict[str, Any]:
-    answer = ask("player", "POST", f"/payments/{direction}", MONEY | {"amount": amount} | more, key=str(uuid4()))
-    found: dict[str, Any] = answer.json()
+    body, key = MONEY | {"amount": amount} | more, str(uuid4())
+    until(lambda: ask("player", "POST", f"/payments/{direction}", body, key=key).status_code in (201, 202))
+    # The same request is the same payment.
+    found: dict[str, Any] = ask("player", "POST", f"/payments/{direction}", body, key=key).json()
     return found
 
 
