@@ -153,7 +153,7 @@ def _loops(
     return {
         "flags": partial(waking.wake_flags, engine, clock.utc_now),
         "blocks": blocks.run,
-        "monitoring": Monitoring(engine, metrics, clock.utc_now).run,
+        "monitoring": Monitoring(engine, metrics, clock.utc_now, every_s=settings.gauges_every_s).run,
         "retention": Retention(settings, engine, clock.utc_now).run,
         "outbox": Outbox(engine, publisher, topic=FRAUD_EVENTS, source=SOURCE, metrics=metrics).run,
     }

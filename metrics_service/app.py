@@ -60,9 +60,9 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     loops: Mapping[str, Loop] = {
         "inbox": inbox.watch,
         "closing": closing.run,
-        "reports": Schedule(settings, engine=engine, reports=reports, ways=_ways(settings), clock=clock.utc_now).run,
+        "reports": _schedule(settings, engine, reports, metrics).run,
         "outbox": Outbox(engine, publisher, topic=METRICS_EVENTS, source=SOURCE, metrics=metrics).run,
-        "watching": Watching(engine, zone, metrics, clock.utc_now).run,
+        "watching": Watching(settings, engine, metrics, clock.utc_now).run,
         "keys": partial(keyring.follow, key_source, settings.keys_look_every_s, keys.take),
     }
     health.alive_while("consumer", progress[LEDGER_EVENTS].problem)
@@ -106,6 +106,12 @@ def _inbox(
     apply = ledger.applying(zone, clock.utc_now)
     return LedgerInbox(
         engine=engine, table=tables.inbox, journal=wallet, publisher=publisher, apply=apply, metrics=metrics
+    )
+
+
+def _schedule(settings: Settings, engine: AsyncEngine, reports: Reports, metrics: Metrics) -> Schedule:
+    return Schedule(
+        settings, engine=engine, reports=reports, ways=_ways(settings), clock=clock.utc_now, metrics=metrics
     )
 
 

@@ -129,6 +129,7 @@ def _payments(
         worker,
         disabled=settings.payment_service_disabled,
         release_per_s=settings.payment_release_per_s,
+        window_s=settings.alarm_window_s,
         clock=clock.utc_now,
         metrics=metrics,
     )

@@ -90,7 +90,10 @@ def application(
     logs.configure(service, settings.log_level, settings.log_format)
     # FastAPI's own traces tell of URLs and of what was wrong in bodies.
     app = FastAPI(
-        title=title or service, lifespan=_watched(lifespan, metrics), telemetry=_NO_TELEMETRY, **fastapi_options
+        title=title or service,
+        lifespan=_watched(lifespan, metrics, settings.alarm_window_s),
+        telemetry=_NO_TELEMETRY,
+        **fastapi_options,
     )
     problems.install(app)
     app.add_middleware(Envelope, metrics=metrics)
@@ -101,13 +104,14 @@ def application(
     return app
 
 
-def _watched(lifespan: Lifespan, metrics: Metrics) -> Lifespan:
-    """The lifespan, with an eye on the event loop meanwhile, and with the last traces sent off after it."""
+def _watched(lifespan: Lifespan, metrics: Metrics, window_s: float) -> Lifespan:
+    """The lifespan, with an eye on the event loop and on what is counted, and with the last traces sent off after it."""
 
     @asynccontextmanager
     async def watched(app: FastAPI) -> AsyncIterator[None]:
         tasks = BackgroundTasks()
         tasks.start("vitals", vitals.watch_loop(metrics))
+        tasks.start("counts", vitals.watch_counts(metrics, window_s))
         try:
             async with lifespan(app):
                 yield

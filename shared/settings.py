@@ -44,6 +44,10 @@ class ServiceSettings(BaseSettings):
     otel_traces_sampler_arg: float = Field(default=1.0, ge=0, le=1)
     # A consumer that is behind and finishes nothing for this long is not alive.
     stalled_after_s: Seconds = 60
+    # What alarms count lately, such as records that were parked, is of the last so many seconds.
+    alarm_window_s: Seconds = 3600
+    # How often gauges that the database is asked for are looked at.
+    gauges_every_s: Seconds = 60
 
     @field_validator("internal_api_token")
     @classmethod

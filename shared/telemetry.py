@@ -44,6 +44,12 @@ class Metrics:
         self.parked = Counter(
             "langsense_records_parked", "Records that could not be processed.", ("topic", "code"), registry=registry
         )
+        self.parked_lately = Gauge(
+            "langsense_records_parked_lately",
+            "Records that could not be processed, within ALARM_WINDOW_S.",
+            ("topic", "code"),
+            registry=registry,
+        )
         self.duplicates = Counter(
             "langsense_duplicates", "Records that had been processed before.", ("topic",), registry=registry
         )
@@ -69,8 +75,15 @@ class Metrics:
         self.webhooks = Counter(
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
+        self.webhooks_lately = Gauge(
+            "langsense_webhooks_lately",
+            "Webhooks within ALARM_WINDOW_S, by what became of them.",
+            ("source", "outcome"),
+            registry=registry,
+        )
         self._add_vitals(registry)
         self._add_payments(registry)
+        self._add_reports(registry)
         self._add_limits(registry)
         self._add_proofs(registry)
         self._add_fraud(registry)
@@ -146,7 +159,7 @@ class Metrics:
         self._add_fraud_monitoring(registry)
 
     def _add_fraud_monitoring(self, registry: CollectorRegistry) -> None:
-        """How well fraud detection does, looked at once a minute."""
+        """How well fraud detection does, looked at every GAUGES_EVERY_S."""
         self.fraud_unresolved = Gauge(
             "langsense_fraud_flags_unresolved", "Flags that are not resolved.", registry=registry
         )
@@ -162,6 +175,11 @@ class Metrics:
         self.fraud_playing = Gauge(
             "langsense_fraud_flags_playing",
             "Flags that are not resolved, and whose player has bet since: of the thousand with the highest scores.",
+            registry=registry,
+        )
+        self.fraud_failed_rules = Gauge(
+            "langsense_fraud_rules_failed",
+            "Rules of which a version failed, and no other one is in force.",
             registry=registry,
         )
         self.fraud_silent_rules = Gauge(
@@ -187,7 +205,7 @@ class Metrics:
         )
         self.payments_failed_ratio = Gauge(
             "langsense_payments_failed_ratio",
-            "Of the payments that ended within the last hour, the share that failed.",
+            "Of the payments that ended within ALARM_WINDOW_S, the share that failed.",
             ("direction", "provider"),
             registry=registry,
         )
@@ -202,12 +220,34 @@ class Metrics:
         )
         self.settlement_delay_s = Gauge(
             "langsense_settlement_delay_seconds",
-            "How long the oldest batch has been waiting for its report.",
+            "How long ago the report of the oldest batch that waits for one was due.",
+            registry=registry,
+        )
+
+    def _add_reports(self, registry: CollectorRegistry) -> None:
+        """How the reports that are made by themselves fare."""
+        self.report_runs = Counter(
+            "langsense_report_runs",
+            "Tries to make and send a scheduled report.",
+            ("every", "outcome"),
+            registry=registry,
+        )
+        self.report_s = Histogram(
+            "langsense_report_seconds",
+            "Duration of one try, from its claim to its end.",
+            ("every",),
+            registry=registry,
+            buckets=(0.1, 0.5, 1, 2, 5, 10, 30, 60, 300),
+        )
+        self.reports_late_s = Gauge(
+            "langsense_reports_late_seconds",
+            "How long ago the oldest scheduled report was due that is not sent; 0 where there is none.",
+            ("every",),
             registry=registry,
         )
 
     def _add_limits(self, registry: CollectorRegistry) -> None:
-        """How the limits of play are met and set aside, looked at once a minute."""
+        """How the limits of play are met and set aside, looked at every GAUGES_EVERY_S."""
         self.limit_refusals = Gauge(
             "langsense_limit_refusals", "Commands refused for a limit in this hour and the last.", registry=registry
         )

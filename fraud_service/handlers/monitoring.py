@@ -14,27 +14,27 @@ from shared.telemetry import Metrics
 
 log = logs.get(__name__)
 
-LOOK_EVERY_S = 60.0
 DAYS = 7
 NOISY_PERMILLE = 200
 
 
 class Monitoring:
-    """Looks once a minute, so that scraping costs nothing."""
+    """Looks every so often, so that scraping costs nothing."""
 
-    def __init__(self, engine: AsyncEngine, metrics: Metrics, clock: Clock) -> None:
+    def __init__(self, engine: AsyncEngine, metrics: Metrics, clock: Clock, *, every_s: float) -> None:
         self._watched = Watched(engine)
+        self._every_s = every_s
         self._metrics = metrics
         self._clock = clock
 
     async def run(self) -> None:
-        """Until cancelled: look every so often."""
+        """Until cancelled."""
         while True:
             try:
                 await self.look()
             except TransientError as error:
                 log.info("monitoring_waits", code=error.code)
-            await asyncio.sleep(LOOK_EVERY_S)
+            await asyncio.sleep(self._every_s)
 
     async def look(self) -> None:
         """Set the gauges. Raises DatabaseUnavailable."""
@@ -46,6 +46,7 @@ class Monitoring:
         for level, players in (await self._watched.players(now - timedelta(days=DAYS))).items():
             metrics.fraud_players.labels(level).set(players)
         metrics.fraud_playing.set(len(await self._watched.playing()))
+        metrics.fraud_failed_rules.set(await self._watched.failed_rules())
         metrics.fraud_silent_rules.set(len(silent(rules)))
         metrics.fraud_noisy_rules.set(len(noisy(rules, NOISY_PERMILLE)))
         metrics.fraud_precision.clear()

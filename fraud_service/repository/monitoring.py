@@ -5,7 +5,7 @@ from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 
-from sqlalchemy import func, select, text
+from sqlalchemy import exists, func, select, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.domain.flags import UNRESOLVED
@@ -90,6 +90,15 @@ class Watched:
         """Of the MOST_FLAGS unresolved flags with the highest scores, those whose player still plays."""
         async with database.reading(self._engine) as connection:
             return [Playing(*row) for row in await connection.execute(_PLAYING, {"flags": MOST_FLAGS})]
+
+    async def failed_rules(self) -> int:
+        """Of how many rules a version failed, and no version is active."""
+        c, other = fraud_rules.c, fraud_rules.alias("other")
+        is_active = exists().where(other.c.rule_id == c.rule_id, other.c.state == RuleState.ACTIVE.value)
+        query = select(func.count(c.rule_id.distinct())).where(c.state == RuleState.DISABLED.value, ~is_active)
+        async with database.reading(self._engine) as connection:
+            found: int = (await connection.execute(query)).scalar_one()
+        return found
 
     async def counted(self, since: date) -> Sequence[Counted]:
         """The versions in force, with how often each was asked and held since a day."""

@@ -232,7 +232,8 @@ def webhook(rates: Rates, payments: PaymentReads, metrics: Metrics) -> APIRouter
         await rates.address(request)
         body = await request.body()
         if len(body) > MAX_WEBHOOK_BYTES:
-            metrics.webhooks.labels(provider, TooLarge.code).inc()
+            # A stranger chooses the provider's name, so it is no label.
+            metrics.webhooks.labels("any", TooLarge.code).inc()
             raise TooLarge(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
         signed = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED}
         return passed(await payments.webhook(provider, body, signed))

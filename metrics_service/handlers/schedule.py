@@ -23,14 +23,16 @@ from shared.contracts.reports import REPORT_MADE, ReportMade
 from shared.errors import TransientError
 from shared.figures.report import Report
 from shared.outbox import OutboxEvent
+from shared.telemetry import Metrics
 
 log = logs.get(__name__)
 
 LOOK_EVERY_S = 15.0
 # Longer than a report takes to make and to send.
 CLAIMED_FOR = timedelta(minutes=10)
-MOST_ATTEMPTS = 6
-FIRST_WAIT = timedelta(minutes=1)
+# Most of a day: whoever mends a mail server has its reports within the hour.
+MOST_ATTEMPTS = 20
+FIRST_WAIT, LONGEST_WAIT = timedelta(minutes=1), timedelta(hours=1)
 # Its events are about no player.
 NOBODY = 0
 
@@ -46,12 +48,20 @@ class Schedule:
     """The reports that are made by themselves."""
 
     def __init__(
-        self, settings: Settings, *, engine: AsyncEngine, reports: Reports, ways: Mapping[str, Way], clock: Clock
+        self,
+        settings: Settings,
+        *,
+        engine: AsyncEngine,
+        reports: Reports,
+        ways: Mapping[str, Way],
+        clock: Clock,
+        metrics: Metrics,
     ) -> None:
         self._engine = engine
         self._reports = reports
         self._ways = ways
         self._clock = clock
+        self._metrics = metrics
         self._wanted = settings.reports_every
         self._at = settings.report_at
         self._zone = settings.figures_time_zone
@@ -84,6 +94,10 @@ class Schedule:
             return await runs.claim(connection, now, today, CLAIMED_FOR, MOST_ATTEMPTS)
 
     async def _make(self, claimed: Claimed) -> bool:
+        with self._metrics.report_s.labels(claimed.run.every).time():
+            return await self._try(claimed)
+
+    async def _try(self, claimed: Claimed) -> bool:
         run = claimed.run
         try:
             report = await self._reports.make(run.first_day, run.last_day)
@@ -98,11 +112,13 @@ class Schedule:
             finished = await runs.finish(connection, run, self._clock())
             if finished:
                 await outbox.put(connection, _made(run, report, sorted(self._ways)))
+        self._metrics.report_runs.labels(run.every, "sent").inc()
         log.info("report_sent", every=run.every, first_day=run.first_day.isoformat(), ways=sorted(self._ways))
         return finished
 
     async def _put_off(self, claimed: Claimed, error: TransientError) -> None:
-        wait = FIRST_WAIT * 2 ** (claimed.attempts - 1)
+        self._metrics.report_runs.labels(claimed.run.every, "failed").inc()
+        wait = min(FIRST_WAIT * 2 ** (claimed.attempts - 1), LONGEST_WAIT)
         async with database.transaction(self._engine) as connection:
             await runs.try_again(connection, claimed.run, self._clock() + wait)
         told = log.error if claimed.attempts == MOST_ATTEMPTS else log.warning

@@ -59,6 +59,17 @@ async def claim(
     return None if row is None else Claimed(Run(*row[:-2]), row.attempts, frozenset(row.delivered))
 
 
+async def late(connection: AsyncConnection, since: datetime, first_day: date) -> Mapping[Every, datetime]:
+    """Since when the oldest run of each kind is due that is not sent: of those that were due since, and of days on
+    which there is something."""
+    query = (
+        select(_c.every, func.min(_c.due_at).label("due_at"))
+        .where(_c.finished_at.is_(None), _c.due_at >= since, _c.last_day >= first_day)
+        .group_by(_c.every)
+    )
+    return {row.every: row.due_at for row in await connection.execute(query)}
+
+
 async def deliver(connection: AsyncConnection, run: Run, way: str) -> None:
     """One way is done, and is not done again by a later try."""
     done = _c.delivered.op("||")(cast([way], JSONB))

@@ -1,7 +1,7 @@
 """Every alarm, once: what it looks at, from which value on it is raised, how grave that is, and where to read on.
 
 Prometheus' rules (`rules`), their tests and `langsense check` are made from this list, and mean the same. What an
-alarm looks at is a gauge that says how things stand, so that one look is enough, wherever it can be.
+alarm looks at is a gauge that says how things stand, so that one look is enough, and that clears by itself.
 """
 
 from enum import StrEnum
@@ -27,8 +27,7 @@ class Alarm(NamedTuple):
     """One thing that is watched.
 
     `labels` narrow the metric. `by` are labels of which each value is an alarm of its own. An alarm is raised where
-    the value is above `above` for `for_s` seconds. A counter is looked at over `within`; a single look sees what it
-    counted since its process began. `anchor` is a heading of the runbook.
+    the value is above `above` for `for_s` seconds. `anchor` is a heading of the runbook.
     """
 
     name: str
@@ -42,7 +41,6 @@ class Alarm(NamedTuple):
     labels: str = ""
     by: tuple[str, ...] = ()
     for_s: int = 0
-    within: str | None = None
     over: str | None = None
 
     def expression(self) -> str:
@@ -54,8 +52,6 @@ class Alarm(NamedTuple):
 
     def _combined(self, metric: str) -> str:
         selected = f"{metric}{{{self.labels}}}" if self.labels else metric
-        if self.within is not None:
-            selected = f"increase({selected}[{self.within}])"
         by = f" by ({', '.join(self.by)})" if self.by else ""
         return f"{self.combine}{by} ({selected})"
 
@@ -66,6 +62,7 @@ _FLAGS = "fraud-flags-not-detecting"
 _DOWN = "payment-system-down"
 _STUCK = "payment-withdrawal-failing"
 _LOCKED = "user-locked-out"
+_REPORTS = "generate-financial-report"
 _SERVICES = "a-service-does-not-keep-up"
 
 ALARMS: tuple[Alarm, ...] = (
@@ -186,18 +183,16 @@ ALARMS: tuple[Alarm, ...] = (
         "FraudRuleDisabled",
         "fraud",
         Severity.CRITICAL,
-        "A fraud rule failed, and took itself out of force.",
-        "langsense_fraud_rules_disabled_total",
+        "A fraud rule failed, took itself out of force, and nothing is in its place.",
+        "langsense_fraud_rules_failed",
         0,
         _FLAGS,
-        combine=Combine.SUM,
-        within="1h",
     ),
     Alarm(
         "DepositsFailing",
         "payments",
         Severity.CRITICAL,
-        "More than 1 % of the deposits of the last hour failed.",
+        "More than 1 % of the deposits that ended lately failed.",
         "langsense_payments_failed_ratio",
         0.01,
         _DOWN,
@@ -209,7 +204,7 @@ ALARMS: tuple[Alarm, ...] = (
         "WithdrawalsFailing",
         "payments",
         Severity.CRITICAL,
-        "More than 1 % of the withdrawals of the last hour failed.",
+        "More than 1 % of the withdrawals that ended lately failed.",
         "langsense_payments_failed_ratio",
         0.01,
         _STUCK,
@@ -230,14 +225,13 @@ ALARMS: tuple[Alarm, ...] = (
         "WebhooksNotVerified",
         "payments",
         Severity.WARNING,
-        "Webhooks came under signatures that are not their provider's.",
-        "langsense_webhooks_total",
+        "Webhooks came lately under signatures that are not their provider's.",
+        "langsense_webhooks_lately",
         10,
         _STUCK,
         combine=Combine.SUM,
         labels='outcome=~"UNAUTHENTICATED|VALIDATION_FAILED|TOO_LARGE"',
         by=("source",),
-        within="1h",
     ),
     Alarm(
         "PaymentOutcomesUnknown",
@@ -280,6 +274,16 @@ ALARMS: tuple[Alarm, ...] = (
         for_s=300,
     ),
     Alarm(
+        "ReportLate",
+        "reports",
+        Severity.WARNING,
+        "A scheduled report was due more than an hour ago, and is not sent.",
+        "langsense_reports_late_seconds",
+        3600,
+        _REPORTS,
+        by=("every",),
+    ),
+    Alarm(
         "ConsumerBehind",
         "services",
         Severity.WARNING,
@@ -294,13 +298,12 @@ ALARMS: tuple[Alarm, ...] = (
         "RecordsParked",
         "services",
         Severity.WARNING,
-        "Records could not be processed, and were parked: `langsense parked list`.",
-        "langsense_records_parked_total",
+        "Records could not be processed lately, and were parked: `langsense parked list`.",
+        "langsense_records_parked_lately",
         0,
         _SERVICES,
         combine=Combine.SUM,
         by=("topic",),
-        within="1h",
     ),
     Alarm(
         "OutboxWaits",

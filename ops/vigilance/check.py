@@ -69,16 +69,19 @@ async def look(found: Places) -> list[Finding]:
 
 
 async def _ask(client: httpx2.AsyncClient, service: str, url: str) -> Said:
+    samples: list[Sample] = []
     try:
-        ready = await client.get(f"{url}/health/ready")
+        # What it says of itself may be why it is not ready.
         text = (await client.get(f"{url.removesuffix(GATEWAY_PREFIX)}/metrics")).text
+        samples += _samples(service, text)
+        ready = await client.get(f"{url}/health/ready")
     except httpx2.HTTPError as error:
-        return Said([], f"{service} does not answer: {type(error).__name__}")
+        return Said(samples, f"{service} does not answer: {type(error).__name__}")
     problem = None
     if not ready.is_success:
         wrong = [f"{name}: {what}" for name, what in ready.json().get("checks", {}).items() if what != "ok"]
         problem = f"{service} is not ready: {'; '.join(wrong)}"
-    return Said(list(_samples(service, text)), problem)
+    return Said(samples, problem)
 
 
 def _samples(service: str, text: str) -> Iterable[Sample]:

@@ -56,6 +56,16 @@ DASHBOARDS: Mapping[str, tuple[str, Sequence[Panel]]] = {
             ),
             _stat("Refused for a limit, last hours", "max(langsense_limit_refusals)"),
             _stat("Limits set aside today", "max(langsense_limit_overrides)"),
+            Panel("Reports late", "max by (every) (langsense_reports_late_seconds)", "s", "{{every}}"),
+            Panel(
+                "Reports sent, and tries that failed, a day",
+                "sum by (every, outcome) (increase(langsense_report_runs_total[1d]))",
+                "short",
+                "{{every}} {{outcome}}",
+            ),
+            Panel(
+                "Making and sending a report", _quantile(0.99, "langsense_report_seconds", "every"), "s", "{{every}}"
+            ),
             Panel("Decisions a second, by kind", _rate("langsense_wallet_decisions_total", "kind"), "ops", "{{kind}}"),
             Panel(
                 "Refusals a second, by reason",
@@ -120,7 +130,7 @@ DASHBOARDS: Mapping[str, tuple[str, Sequence[Panel]]] = {
             _stat("Oldest unknown outcome", "max(langsense_payments_oldest_unknown_seconds)", "s"),
             _stat("Settlement delay", "max(langsense_settlement_delay_seconds)", "s"),
             Panel(
-                "Failed, of the last hour's",
+                "Failed, of those that ended lately",
                 "max by (direction, provider) (langsense_payments_failed_ratio)",
                 "percentunit",
                 "{{provider}} {{direction}}",
@@ -145,7 +155,7 @@ DASHBOARDS: Mapping[str, tuple[str, Sequence[Panel]]] = {
             _stat("Flags not resolved", "max(langsense_fraud_flags_unresolved)"),
             _stat("Flagged and playing", "max(langsense_fraud_flags_playing)"),
             _stat("Flags of the day", "max(langsense_fraud_flags_of_day)"),
-            _stat("Rules disabled", "sum(langsense_fraud_rules_disabled_total)"),
+            _stat("Rules that failed", "max(langsense_fraud_rules_failed)"),
             Panel("Players by level", "max by (level) (langsense_fraud_players)", "short", "{{level}}"),
             Panel("From decision to score", _quantile(0.99, "langsense_fraud_detection_seconds"), "s", "99 %"),
             Panel("Precision by rule", "max by (rule) (langsense_fraud_rule_precision)", "percentunit", "{{rule}}"),

@@ -2,6 +2,7 @@
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -30,6 +31,7 @@ class Queue:
         *,
         disabled: bool,
         release_per_s: int,
+        window_s: float,
         clock: Clock,
         metrics: Metrics,
     ) -> None:
@@ -37,6 +39,7 @@ class Queue:
         self._attendant = attendant
         self._disabled = disabled
         self._release_per_s = release_per_s
+        self._window = timedelta(seconds=window_s)
         self._clock = clock
         self._metrics = metrics
 
@@ -70,7 +73,7 @@ class Queue:
 
     async def _measure(self) -> None:
         async with database.reading(self._engine) as connection:
-            found = await watching.waiting(connection, self._clock())
+            found = await watching.waiting(connection, self._clock(), self._window)
         for what, count in found.counts.items():
             self._metrics.payments_waiting.labels(what).set(count)
         self._metrics.payments_failed_ratio.clear()

@@ -8,18 +8,19 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.payments import Waits
+from payments_service.domain.settlement import BatchStatus, report_due
 from payments_service.domain.states import State
+from payments_service.repository import batches
 from payments_service.tables import payments, settlement_batches
 from shared.contracts.kinds import Reason
 
-WITHIN = timedelta(hours=1)
 FEWEST = 20
 _ENDED = (State.COMPLETED, State.FAILED)
 _RULES = sorted(Reason)
 
 
 class Waiting(NamedTuple):
-    """How many wait for what; of what ended within the hour, the share that failed, by direction and provider; how old
+    """How many wait for what; of what ended lately, the share that failed, by direction and provider; how old
     the oldest unknown outcome is; how late the latest report."""
 
     counts: Mapping[str, int]
@@ -28,8 +29,8 @@ class Waiting(NamedTuple):
     settlement_delay_s: float
 
 
-async def waiting(connection: AsyncConnection, now: datetime) -> Waiting:
-    """What waits now."""
+async def waiting(connection: AsyncConnection, now: datetime, within: timedelta) -> Waiting:
+    """What waits now. What ended `within` so long is lately."""
     p, b = payments.c, settlement_batches.c
     counts = {what.value: 0 for what in Waits}
     rows = await connection.execute(
@@ -38,18 +39,20 @@ async def waiting(connection: AsyncConnection, now: datetime) -> Waiting:
     counts |= {row[0]: row[1] for row in rows}
     unknown = select(func.count(), func.min(p.changed_at)).where(p.status == State.UNKNOWN)
     counts["unknown"], since = (await connection.execute(unknown)).one()
-    late = select(func.min(b.due_at)).where(b.status.in_(("waiting", "delayed")))
-    first = (await connection.execute(late)).scalar_one()
-    return Waiting(counts, await _failed(connection, now), _age_s(since, now), _age_s(first, now))
+    late = select(func.min(b.day)).where(b.status.in_((BatchStatus.WAITING, BatchStatus.DELAYED)))
+    day = (await connection.execute(late)).scalar_one()
+    # Each question moves a batch's due_at on; what is late is late since the first.
+    first = None if day is None else report_due(batches.day_ends_at(day), 0)
+    return Waiting(counts, await _failed(connection, now - within), _age_s(since, now), _age_s(first, now))
 
 
-async def _failed(connection: AsyncConnection, now: datetime) -> Mapping[tuple[str, str], float]:
+async def _failed(connection: AsyncConnection, since: datetime) -> Mapping[tuple[str, str], float]:
     """What the wallet's rules refuse was never asked of a provider, and is no failure. Of few, a share says nothing."""
     p = payments.c
     failed = func.count().filter(p.status == State.FAILED)
     ended = (
         select(p.direction, p.provider, failed, func.count())
-        .where(p.changed_at >= now - WITHIN, p.status.in_(_ENDED), func.coalesce(p.reason, "").notin_(_RULES))
+        .where(p.changed_at >= since, p.status.in_(_ENDED), func.coalesce(p.reason, "").notin_(_RULES))
         .group_by(p.direction, p.provider)
     )
     return {(row[0], row[1]): row[2] / row[3] if row[3] >= FEWEST else 0.0 for row in await connection.execute(ended)}

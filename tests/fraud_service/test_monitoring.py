@@ -131,7 +131,7 @@ class TestMonitoring:
         assert (await client.get("/fraud/monitoring", headers={"Authorization": "Bearer no"})).status_code == 401
 
     async def test_the_gauges_say_the_same(self, engine: AsyncEngine, metrics: Metrics) -> None:
-        monitoring = Monitoring(engine, metrics, lambda: MOMENT)
+        monitoring = Monitoring(engine, metrics, lambda: MOMENT, every_s=1)
         await raised(engine, 1, "open", ["a"])
         await bet(engine, 1, MOMENT)
         await raised(engine, 2, "confirmed", ["a"])
@@ -139,3 +139,22 @@ class TestMonitoring:
         shown = metrics.exposition().decode()
         for line in ("flags_unresolved 1.0", "flags_playing 1.0", 'rule_precision{rule="a"} 1.0', "rules_silent 0.0"):
             assert f"langsense_fraud_{line}\n" in shown
+
+    async def test_a_rule_that_failed_is_shown_until_another_version_is_active_or_it_is_retired(
+        self, engine: AsyncEngine
+    ) -> None:
+        watched, (first, second, *_) = Watched(engine), initial_rules()
+        async with database.transaction(engine) as connection:
+            await rules.seed(connection, [first, second], "test", "test")
+            failed = [version.version for version in await rules.in_force(connection)]
+            for version in failed:
+                await rules.disable(connection, version, "test", "overflows")
+            mended = await rules.put_draft(connection, first, "test", "mended")
+        assert await watched.failed_rules() == 2
+        async with database.transaction(engine) as connection:
+            await rules.move(connection, mended.version, RuleState.ACTIVE, "test")
+        assert await watched.failed_rules() == 1
+        async with database.transaction(engine) as connection:
+            for version in failed:
+                await rules.move(connection, version, RuleState.RETIRED, "test")
+        assert await watched.failed_rules() == 0

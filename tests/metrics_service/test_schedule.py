@@ -31,6 +31,7 @@ from shared.contracts.kinds import Kind
 from shared.contracts.reports import Format, ReportMade
 from shared.errors import DeliveryFailed
 from shared.figures.report import Report
+from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
 from tests.metrics_service.conftest import REPORT_KEYS
 from tests.metrics_service.conftest import UTC as ZONE
@@ -110,9 +111,11 @@ async def reports(engine: AsyncEngine, ledger: FakeLedger, at: Clock) -> Reports
     return Reports(engine, ZONE, ReportKeys(REPORT_KEYS), at)
 
 
-def schedule(settings: Settings, engine: AsyncEngine, reports: Reports, at: Clock, **ways: Way) -> Schedule:
+def schedule(
+    settings: Settings, engine: AsyncEngine, reports: Reports, at: Clock, metrics: Metrics | None = None, **ways: Way
+) -> Schedule:
     daily = settings.model_copy(update={"reports_every": frozenset({"day"})})
-    return Schedule(daily, engine=engine, reports=reports, ways=ways, clock=at)
+    return Schedule(daily, engine=engine, reports=reports, ways=ways, clock=at, metrics=metrics or Metrics())
 
 
 async def events(database: Database) -> list[ReportMade]:
@@ -155,8 +158,8 @@ async def test_what_was_missed_is_sent_once_after_its_days_are_closed(
 async def test_a_way_that_fails_is_tried_again_within_a_bound_and_the_others_are_not(
     settings: Settings, engine: AsyncEngine, reports: Reports, at: Clock, database: Database
 ) -> None:
-    mail, folder = Recorded(failures=2), Recorded()
-    made = schedule(settings, engine, reports, at, aside=folder, email=mail)
+    mail, folder, metrics = Recorded(failures=2), Recorded(), Metrics()
+    made = schedule(settings, engine, reports, at, metrics, aside=folder, email=mail)
     for sent in (0, 0, 1, 0):
         assert await made.look() == sent
         at.now += timedelta(minutes=10)
@@ -167,8 +170,15 @@ async def test_a_way_that_fails_is_tried_again_within_a_bound_and_the_others_are
     mail.failures = 100
     for _ in range(MOST_ATTEMPTS + 3):
         assert await made.look() == 0
-        at.now += timedelta(minutes=50)
+        at.now += timedelta(hours=1)
     assert mail.failures == 100 - MOST_ATTEMPTS
+    counted = metrics.registry.get_sample_value
+    tries = {
+        outcome: counted("langsense_report_runs_total", {"every": "day", "outcome": outcome})
+        for outcome in ("sent", "failed")
+    }
+    assert tries == {"sent": 1, "failed": 2 + MOST_ATTEMPTS}
+    assert counted("langsense_report_seconds_count", {"every": "day"}) == sum(value or 0 for value in tries.values())
 
 
 class Mailbox(Sink):

@@ -87,6 +87,7 @@ class Setup:
             self.worker,
             disabled=disabled,
             release_per_s=release_per_s,
+            window_s=3600,
             clock=lambda: self.now,
             metrics=self.metrics,
         )

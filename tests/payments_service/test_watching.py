@@ -1,6 +1,6 @@
-"""What those on call see: the share of payments that failed, of enough that ended within the hour."""
+"""What those on call see: the share of payments that failed, of enough that ended lately, and reports that are late."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -18,7 +18,7 @@ STRAIGHT, WRONG = {"status": State.COMPLETED, "due_at": None}, {"status": State.
 
 async def failed(payments: Setup, after: timedelta = timedelta()) -> float:
     async with databases.reading(payments.engine) as connection:
-        found = await watching.waiting(connection, payments.now + after)
+        found = await watching.waiting(connection, payments.now + after, timedelta(hours=1))
     return found.failed.get(("deposit", "sandbox"), 0)
 
 
@@ -42,3 +42,19 @@ async def test_what_the_rules_refuse_is_no_failure_of_a_provider(payments: Setup
     for _ in range(FEWEST):
         await payments.go(Direction.DEPOSIT)
     assert await failed(payments) == 0
+
+
+async def test_a_report_is_late_since_it_was_first_due_however_often_it_was_asked_for(payments: Setup) -> None:
+    asked = {"provider": "sandbox", "currency": "USD", "day": "2026-11-24"}
+    batch = (await payments.client().post("/settlement-batches", json=asked)).json()
+    for _ in range(2):
+        batch = (await payments.client().post(f"/settlement-batches/{batch['id']}/retry", json={})).json()
+    assert (batch["status"], batch["attempts"]) == ("waiting", 3)
+    first_due = datetime(2026, 11, 25, 6, tzinfo=UTC)
+
+    async def seen(now: datetime) -> float:
+        async with databases.reading(payments.engine) as connection:
+            return (await watching.waiting(connection, now, timedelta(hours=1))).settlement_delay_s
+
+    assert await seen(first_due - timedelta(hours=1)) == 0
+    assert await seen(first_due + timedelta(days=2)) == timedelta(days=2).total_seconds()
