@@ -44,12 +44,6 @@ class Metrics:
         self.parked = Counter(
             "langsense_records_parked", "Records that could not be processed.", ("topic", "code"), registry=registry
         )
-        self.parked_lately = Gauge(
-            "langsense_records_parked_lately",
-            "Records that could not be processed, within ALARM_WINDOW_S.",
-            ("topic", "code"),
-            registry=registry,
-        )
         self.duplicates = Counter(
             "langsense_duplicates", "Records that had been processed before.", ("topic",), registry=registry
         )
@@ -75,18 +69,28 @@ class Metrics:
         self.webhooks = Counter(
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
-        self.webhooks_lately = Gauge(
-            "langsense_webhooks_lately",
-            "Webhooks within ALARM_WINDOW_S, by what became of them.",
-            ("source", "outcome"),
-            registry=registry,
-        )
+        self._add_lately(registry)
         self._add_vitals(registry)
         self._add_payments(registry)
         self._add_reports(registry)
         self._add_limits(registry)
         self._add_proofs(registry)
         self._add_fraud(registry)
+
+    def _add_lately(self, registry: CollectorRegistry) -> None:
+        """What was counted within ALARM_WINDOW_S, for alarms that clear."""
+        self.parked_lately = Gauge(
+            "langsense_records_parked_lately",
+            "Records that could not be processed lately.",
+            ("topic", "code"),
+            registry=registry,
+        )
+        self.webhooks_lately = Gauge(
+            "langsense_webhooks_lately",
+            "Webhooks of lately, by what became of them.",
+            ("source", "outcome"),
+            registry=registry,
+        )
 
     def _add_vitals(self, registry: CollectorRegistry) -> None:
         """How a process itself does: what it waits for, what waits for it, and what it tells of itself."""

@@ -15,7 +15,9 @@ from typing import Any
 import httpx2
 import psutil  # type: ignore[import-untyped]
 
+from ops import places
 from ops.infrastructure import InfrastructureError, free_port
+from ops.infrastructure.postgres import SUPERUSER
 from ops.infrastructure.processes import check_port, dismiss, start_watchdog
 
 Ask = Callable[..., httpx2.Response]
@@ -23,6 +25,8 @@ LANGSENSE = Path(sys.executable).parent / "langsense"
 SERVICES = 7
 READY_WITHIN_S = 150
 STOPPED_WITHIN_S = 90
+# Longer than the gateway is asked to wait for a decision.
+ANSWER_WITHIN_S = 20
 
 
 @dataclass
@@ -55,6 +59,12 @@ class Platform:
         pairs = (line.removeprefix("export ").split("=", 1) for line in exports)
         return {name: value.strip("'") for name, value in pairs}
 
+    def administrator(self) -> str:
+        """The URL of the database's administrator."""
+        (password,) = self.data.rglob("postgres.password")
+        place = places.find(self.data).database_urls["wallet"].partition("@")[2]
+        return f"postgresql://{SUPERUSER}:{password.read_text().strip()}@{place}"
+
     def interrupt(self) -> int:
         """Ctrl-C; returns the exit status."""
         self.process.send_signal(signal.SIGINT)
@@ -86,7 +96,8 @@ def asking(platform: Platform, player: int) -> Iterator[Ask]:
     """Asks the gateway as somebody: `ask("risk", "PUT", path, {…}, key="1")`."""
     own = platform.run("token", "player", "--user", str(player)).stdout.strip()
     tokens = platform.tokens() | {"player": own}
-    with httpx2.Client(base_url=f"http://127.0.0.1:{platform.gateway_port}/api/v1", trust_env=False) as client:
+    url = f"http://127.0.0.1:{platform.gateway_port}/api/v1"
+    with httpx2.Client(base_url=url, timeout=ANSWER_WITHIN_S, trust_env=False) as client:
 
         def asked(
             role: str, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None

@@ -5,7 +5,6 @@ from uuid import uuid4
 
 import pytest
 
-from ops.infrastructure.postgres import SUPERUSER
 from tests.end_to_end.runbook import chapter, commands, run, section
 from tests.end_to_end.support import Platform, asking
 
@@ -26,13 +25,6 @@ def transaction(platform: Platform) -> str:
         return found
 
 
-def administrator(platform: Platform) -> str:
-    """The URL of the database's administrator."""
-    (password,) = platform.data.rglob("postgres.password")
-    place = platform.environment()["WALLET_DATABASE_URL"].partition("@")[2]
-    return f"postgresql://{SUPERUSER}:{password.read_text().strip()}@{place}"
-
-
 def test_a_player_is_suspended_looked_at_and_let_go_as_it_says(platform: Platform, transaction: str) -> None:
     said = run(platform, commands(FIRST) + commands(chapter("Players")), PLAYER=PLAYER)
     assert '"type":"PERMANENT"' in said
@@ -43,7 +35,7 @@ def test_a_player_is_suspended_looked_at_and_let_go_as_it_says(platform: Platfor
 
 def test_a_ledger_that_is_well_is_shown_to_be(platform: Platform, transaction: str, tmp_path: Path) -> None:
     given = {"TRANSACTION": transaction, "PLAYER": PLAYER, "BACKUP": str(tmp_path / "backup")}
-    given |= {"DATABASE_URL": administrator(platform)}
+    given |= {"DATABASE_URL": platform.administrator()}
     said = run(platform, commands(FIRST) + commands(chapter("Ledger")), **given)
     assert "does not verify" not in said
     assert "nor does the export" not in said
@@ -52,6 +44,15 @@ def test_a_ledger_that_is_well_is_shown_to_be(platform: Platform, transaction: s
         *("langsense.sql", "journal", "public-keys.json"),
     }
     assert "COPY wallet.transactions" in (tmp_path / "backup" / "langsense.sql").read_text()
+
+
+def test_a_report_is_written_and_proved(platform: Platform, transaction: str, tmp_path: Path) -> None:
+    said = run(platform, commands(FIRST) + commands(chapter("Figures")), REPORTS=str(tmp_path))
+    assert "does not hold" not in said
+    (report,) = tmp_path.glob("report_*.json")
+    assert f" bytes are in {report}" in said
+    assert 'langsense_reports_late_seconds{every="day"} 0.0' in said
+    assert "first_day" in said
 
 
 def test_services_are_looked_at_and_their_indexes_are_there(platform: Platform) -> None:
