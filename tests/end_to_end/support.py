@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import psutil  # type: ignore[import-untyped]
 
-from ops import places
+from ops import places, up
 from ops.infrastructure import InfrastructureError, free_port
 from ops.infrastructure.postgres import SUPERUSER
 from ops.infrastructure.processes import check_port, dismiss, start_watchdog
@@ -94,8 +94,7 @@ def clean(extra: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def asking(platform: Platform, player: int) -> Iterator[Ask]:
     """Asks the gateway as somebody: `ask("risk", "PUT", path, {…}, key="1")`."""
-    own = platform.run("token", "player", "--user", str(player)).stdout.strip()
-    tokens = platform.tokens() | {"player": own}
+    tokens = platform.tokens() | {"player": up.token(places.find(platform.data), "player", player)}
     url = f"http://127.0.0.1:{platform.gateway_port}/api/v1"
     with httpx2.Client(base_url=url, timeout=ANSWER_WITHIN_S, trust_env=False) as client:
 
