@@ -96,7 +96,9 @@ def asking(platform: Platform, player: int) -> Iterator[Ask]:
     """Asks the gateway as somebody: `ask("risk", "PUT", path, {…}, key="1")`."""
     tokens = platform.tokens() | {"player": up.token(places.find(platform.data), "player", player)}
     url = f"http://127.0.0.1:{platform.gateway_port}/api/v1"
-    with httpx2.Client(base_url=url, timeout=ANSWER_WITHIN_S, trust_env=False) as client:
+    # The server closes a connection that was idle for 5 s: a request that meets it then is lost.
+    limits = httpx2.Limits(keepalive_expiry=2)
+    with httpx2.Client(base_url=url, timeout=ANSWER_WITHIN_S, limits=limits, trust_env=False) as client:
 
         def asked(
             role: str, method: str, path: str, body: dict[str, Any] | None = None, key: str | None = None
