@@ -47,10 +47,10 @@ def _withdrawals_wait_and_fail(stage: Stage) -> Iterator[None]:
         _settle(provider, came, "completed")
         until(lambda: _stands(stage, came)["posted"] == "credited")
         asked = [_pay(stage, "withdrawals", "2.00", "EUR", "tok_waiting") for _ in range(ENOUGH + WAITING)]
-        until(lambda: all(_stands(stage, each)["waits_for"] == "review" for each in asked[-WAITING:]))
+        until(lambda: all(_stands(stage, each)["waits_for"] == "review" for each in asked[-WAITING:]), within_s=60)
         for each in asked[:ENOUGH]:
             _let_through(stage, each)
-        until(lambda: all(_stands(stage, each)["status"] == "processing" for each in asked[:ENOUGH]))
+        until(lambda: all(_stands(stage, each)["status"] == "processing" for each in asked[:ENOUGH]), within_s=60)
         # Soon one after the other: they have to fail within one window.
         for each in asked[:ENOUGH]:
             _settle(provider, each, "failed")
