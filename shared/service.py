@@ -105,7 +105,7 @@ def application(
 
 
 def _watched(lifespan: Lifespan, metrics: Metrics, window_s: float) -> Lifespan:
-    """The lifespan, with an eye on the event loop and on what is counted, and with the last traces sent off after it."""
+    """The lifespan, with an eye on the event loop and on counts, and the last traces sent off at its end."""
 
     @asynccontextmanager
     async def watched(app: FastAPI) -> AsyncIterator[None]:
