@@ -3,6 +3,9 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 DATA ?= .langsense
+# How many processes share a run of the tests; each starts servers of its own.
+WORKERS ?= 2
+SHARED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
 
 .PHONY: help up demo test quick lint bench chaos lock clean
 
@@ -24,10 +27,10 @@ demo: $(VENV)/ready ## Drive the running platform, then prove it (DURATION=30 PL
 	@$(BIN)/langsense demo --data $(DATA)
 
 test: $(VENV)/ready ## Every test; real Kafka where Docker or Java 17 is there
-	@$(BIN)/python -m pytest -m "slow or not slow"
+	@$(BIN)/python -m pytest $(SHARED) -m "slow or not slow"
 
 quick: $(VENV)/ready ## Every test but the slow ones, in a few minutes
-	@$(BIN)/python -m pytest
+	@$(BIN)/python -m pytest $(SHARED)
 
 lint: $(VENV)/ready ## Style, types, architecture
 	@$(BIN)/ruff format --check .

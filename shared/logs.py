@@ -4,13 +4,15 @@ import logging
 import sys
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import structlog
-from aiokafka import ConsumerRecord
 
 from shared import cards
 from shared.contracts import headers
+
+if TYPE_CHECKING:
+    from aiokafka import ConsumerRecord
 
 
 def configure(service: str, level: str, fmt: Literal["json", "console"]) -> None:
@@ -58,7 +60,7 @@ def _without_cards(logger: object, method: str, line: object) -> str:
     return cards.redact(str(line))
 
 
-def about(records: Sequence[ConsumerRecord]) -> AbstractContextManager[Any]:
+def about(records: "Sequence[ConsumerRecord]") -> AbstractContextManager[Any]:
     """Lines that are logged meanwhile carry the correlation id of the record in hand, and its trace's, if it has one.
 
     A batch of several has an id of its own: where its first record stands.

@@ -66,9 +66,6 @@ class Metrics:
             registry=registry,
             buckets=_LATENCY_BUCKETS_S,
         )
-        self.webhooks = Counter(
-            "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
-        )
         self._add_lately(registry)
         self._add_vitals(registry)
         self._add_payments(registry)
@@ -200,6 +197,9 @@ class Metrics:
         )
 
     def _add_payments(self, registry: CollectorRegistry) -> None:
+        self.webhooks = Counter(
+            "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
+        )
         """How payments go, and what waits."""
         self.payments = Counter(
             "langsense_payments",

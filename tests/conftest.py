@@ -7,6 +7,7 @@ of a run says which. LANGSENSE_TESTS=processes leaves Docker out.
 import asyncio
 import secrets
 from collections.abc import AsyncIterator, Iterator
+from typing import Any
 
 import pytest
 
@@ -26,17 +27,38 @@ from tests.support import (
     prefer_containers,
 )
 
-SERVERS = pytest.StashKey[list[str]]()
+SERVERS = pytest.StashKey[set[str]]()
 
 
-def pytest_configure() -> None:
+def pytest_configure(config: pytest.Config) -> None:
     """A wrong choice ends the run before it begins."""
     prefer_containers()
+    config.stash[SERVERS] = set()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share a run, each takes whole modules; and one of them whatever needs a whole platform."""
+    for item in items:
+        module = item.nodeid.partition("::")[0]
+        whole = "end_to_end" if module.startswith("tests/end_to_end/") else module
+        item.add_marker(pytest.mark.xdist_group(whole))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """One of the processes has ended, and says what its tests ran on."""
+    node.config.stash[SERVERS].update(node.workeroutput.get("servers", ()))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Tell the run's main process what these tests ran on, where this is not the main one."""
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["servers"] = sorted(session.config.stash[SERVERS])
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the integration tests ran on."""
-    for server in terminalreporter.config.stash.get(SERVERS, []):
+    for server in sorted(terminalreporter.config.stash[SERVERS]):
         terminalreporter.write_line(server)
 
 
@@ -51,8 +73,7 @@ def postgres_server(pytestconfig: pytest.Config, tmp_path_factory: pytest.TempPa
     """The run's PostgreSQL."""
     folder = tmp_path_factory.mktemp("postgres")
     with infrastructure.postgres(folder, prefer_docker=prefer_containers(), durable=False) as server:
-        servers = pytestconfig.stash.setdefault(SERVERS, [])
-        servers.append(f"database: PostgreSQL {server.version} ({server.origin})")
+        pytestconfig.stash[SERVERS].add(f"database: PostgreSQL {server.version} ({server.origin})")
         yield server
 
 
@@ -70,8 +91,7 @@ def kafka_server(
     """The run's Apache Kafka."""
     folder = tmp_path_factory.mktemp("kafka")
     with infrastructure.broker("kafka", folder, prefer_docker=prefer_containers()) as server:
-        servers = pytestconfig.stash.setdefault(SERVERS, [])
-        servers.append(f"broker: Apache Kafka {server.version} ({server.origin})")
+        pytestconfig.stash[SERVERS].add(f"broker: Apache Kafka {server.version} ({server.origin})")
         yield server
 
 
