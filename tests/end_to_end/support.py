@@ -15,7 +15,7 @@ from typing import Any
 import httpx2
 import psutil  # type: ignore[import-untyped]
 
-from ops import places, up
+from ops import access, places
 from ops.infrastructure import InfrastructureError, free_port
 from ops.infrastructure.postgres import SUPERUSER
 from ops.infrastructure.processes import check_port, dismiss, start_watchdog
@@ -94,7 +94,7 @@ def clean(extra: Mapping[str, str]) -> dict[str, str]:
 @contextmanager
 def asking(platform: Platform, player: int) -> Iterator[Ask]:
     """Asks the gateway as somebody: `ask("risk", "PUT", path, {…}, key="1")`."""
-    tokens = platform.tokens() | {"player": up.token(places.find(platform.data), "player", player)}
+    tokens = platform.tokens() | {"player": access.token(places.find(platform.data), "player", player)}
     url = f"http://127.0.0.1:{platform.gateway_port}/api/v1"
     # The server closes a connection that was idle for 5 s: a request that meets it then is lost.
     limits = httpx2.Limits(keepalive_expiry=2)

@@ -242,11 +242,11 @@ def test_support_sees_how_a_player_stands_on_a_telephone_in_the_dark_and_nothing
         "GBP daily deposit limit",
         "3000.00",
         "It was never excluded",
-        "Exclude it from play",
+        "Exclude from play",
     ):
         expect(main).to_contain_text(shown)
     # What risk, compliance and finance may do is not for support.
-    for hidden in ("Block it for fraud", "Override a limit", "Decide who it is", "On record", *_values(passport(""))):
+    for hidden in ("Block for fraud", "Override a limit", "Decide on KYC", "On record", *_values(passport(""))):
         expect(main).not_to_contain_text(hidden)
     assert page.evaluate("document.documentElement.scrollWidth") <= 390
     assert page.evaluate("getComputedStyle(document.body).backgroundColor === 'rgb(20, 22, 26)'")

@@ -69,7 +69,7 @@ const number = (text) => el("span.number", {}, text);
 async function fraud(id) {
   const found = await ask("GET", `/users/${id}/fraud-score`);
   const lines = (reasons) => el("ul.reasons", {}, reasons.map(reasonLine));
-  const queue = el("a", { href: `#flags${query({ user_id: id })}` }, "its flags");
+  const queue = el("a", { href: `#flags${query({ user_id: id })}` }, "flags");
   return [
     el("p", {},
       "Score ", el("strong", {}, String(found.score)), ` of 100, ${found.level}, at `, moment(found.at), ": ", queue),
@@ -170,7 +170,7 @@ function transactionRow(each) {
 async function paymentsOf(id) {
   const { payments } = await ask("GET", `/payments${query({ user_id: id, limit: 20 })}`);
   if (!payments.length) return [hint("It has paid nothing in or out here.")];
-  const all = el("a", { href: `#payments${query({ user_id: id })}` }, "all of its payments");
+  const all = el("a", { href: `#payments${query({ user_id: id })}` }, "all payments");
   return [table("Payments, the newest first", COLUMNS, payments.map(paymentRow)), el("p", {}, all)];
 }
 

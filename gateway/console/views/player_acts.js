@@ -26,8 +26,8 @@ function blocking(path, status, again) {
   const block = (method) => async ({ reason }) => { await ask(method, `${path}/fraud-block`, { reason }); again(); };
   const [title, choice] = status.restrictions?.blocked
     ? ["Lift the block for fraud", { label: "Lift the block", act: block("DELETE") }]
-    : ["Block it for fraud", { label: "Block", act: block("POST") }];
-  const told = hint("Blocked, it makes no bet, deposit or new withdrawal; what has begun ends.");
+    : ["Block for fraud", { label: "Block", act: block("POST") }];
+  const told = hint("While blocked, a player makes no bet, deposit or new withdrawal; what has begun ends.");
   return folded(title, told, form([reasonField()], [choice]));
 }
 
@@ -40,7 +40,7 @@ function excluding(path, again) {
     again();
   };
   const told = hint("It is extended freely, and never shortened. What staff began, staff alone ends.");
-  return folded("Exclude it from play", told, form([
+  return folded("Exclude from play", told, form([
     field("Kind", "type", { options: TYPES }),
     field("Hours", "duration_hours", { type: "number", min: 1, needed: false, hint: "a permanent one has none" }),
     reasonField(),
@@ -75,7 +75,7 @@ function deciding(path, again) {
     await ask("POST", `${path}/kyc/decision`, { decision, reason, public_reason: told || null });
     again();
   };
-  return folded("Decide who it is (KYC)", form([
+  return folded("Decide on KYC", form([
     field("Decision", "decision", { options: DECISIONS }),
     reasonField(),
     field("What the player reads", "public_reason", { maxLength: 255, needed: false }),
