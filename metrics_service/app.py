@@ -17,7 +17,7 @@ from metrics_service.handlers import ledger, payments
 from metrics_service.handlers.closing import Closing, check_time_zone
 from metrics_service.handlers.payments import ProviderFees
 from metrics_service.handlers.schedule import Schedule, Way
-from metrics_service.handlers.sending import Folder, Mail
+from metrics_service.handlers.sending import Bucket, Folder, Mail
 from metrics_service.handlers.watching import Watching
 from metrics_service.repository.reports import ReportKeys, Reports
 from metrics_service.settings import Settings
@@ -122,6 +122,8 @@ def _ways(settings: Settings) -> Mapping[str, Way]:
         ways["email"] = Mail(settings, settings.report_formats)
     if settings.report_folder is not None:
         ways["folder"] = Folder(settings.report_folder, settings.report_formats)
+    if settings.report_bucket is not None:
+        ways["bucket"] = Bucket(settings, settings.report_formats)
     return ways
 
 

@@ -45,7 +45,26 @@ class MailSettings(BaseSettings):
         return self
 
 
-class Settings(ServiceSettings, ReportKeySettings, MailSettings):
+class BucketSettings(BaseSettings):
+    """The bucket that reports are put into, with S3's protocol. Without REPORT_BUCKET, none."""
+
+    # A bucket, and a path in it where one is wanted: `reports/langsense`.
+    report_bucket: str | None = Field(default=None, pattern=r"^[a-z0-9][a-z0-9.-]{2,62}(/[A-Za-z0-9._-]+)*$")
+    report_bucket_region: str = Field(default="us-east-1", pattern=r"^[a-z0-9-]+$")
+    # None: Amazon's own.
+    report_bucket_endpoint: Url | None = None
+    # None: what the machine that it runs on has, as Amazon's SDK looks for it.
+    report_bucket_key: str | None = None
+    report_bucket_secret: SecretStr | None = None
+
+    @model_validator(mode="after")
+    def _key_and_secret(self) -> Self:
+        if (self.report_bucket_key is None) != (self.report_bucket_secret is None):
+            raise ValueError("REPORT_BUCKET_KEY and REPORT_BUCKET_SECRET go together")
+        return self
+
+
+class Settings(ServiceSettings, ReportKeySettings, MailSettings, BucketSettings):
     """What the metrics service reads from its environment."""
 
     metrics_database_url: Dsn

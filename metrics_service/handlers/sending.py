@@ -1,4 +1,4 @@
-"""The ways that reports are sent on: by mail, into a folder."""
+"""The ways that reports are sent on: by mail, into a folder, into a bucket."""
 
 import asyncio
 import os
@@ -9,8 +9,10 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from pathlib import Path
 
+from pyarrow.fs import AwsStandardS3RetryStrategy, S3FileSystem
+
 from metrics_service.domain.schedule import Run
-from metrics_service.settings import MailSettings
+from metrics_service.settings import BucketSettings, MailSettings
 from shared.contracts.reports import Format, file_name
 from shared.errors import DeliveryFailed
 from shared.figures.report import Report
@@ -18,6 +20,7 @@ from shared.reports.forms import render
 from shared.reports.mail import mailed
 
 MAIL_WITHIN_S = 30.0
+BUCKET_WITHIN_S = 30.0
 _TITLES = {"day": "Daily", "week": "Weekly", "month": "Monthly"}
 
 
@@ -34,7 +37,7 @@ class Folder:
 
     def _write(self, run: Run, report: Report) -> None:
         for form in self._forms:
-            path = self._folder / f"{run.every}-{file_name(run.first_day, run.last_day, form)}"
+            path = self._folder / _name(run, form)
             part = path.with_name(f"{path.name}.{os.getpid()}.part")
             try:
                 self._folder.mkdir(parents=True, exist_ok=True)
@@ -42,6 +45,41 @@ class Folder:
                 part.replace(path)
             except OSError as error:
                 raise DeliveryFailed(f"the folder of reports: {error.strerror}") from error
+
+
+class Bucket:
+    """Puts reports into a bucket that speaks S3, in each form. The same report is the same object."""
+
+    def __init__(self, settings: BucketSettings, forms: Sequence[Format]) -> None:
+        self._settings = settings
+        self._forms = forms
+
+    async def send(self, run: Run, report: Report) -> None:
+        """As `Way.send`."""
+        await asyncio.to_thread(self._put, run, report)
+
+    def _put(self, run: Run, report: Report) -> None:
+        try:
+            store = self._store()
+            for form in self._forms:
+                with store.open_output_stream(f"{self._settings.report_bucket}/{_name(run, form)}") as stream:
+                    stream.write(render(report, form))
+        except OSError as error:
+            # What a store says names the bucket and the key: the log gets its kind alone.
+            raise DeliveryFailed(f"the bucket of reports does not take it: {type(error).__name__}") from error
+
+    def _store(self) -> S3FileSystem:
+        settings = self._settings
+        key, secret = settings.report_bucket_key, settings.report_bucket_secret
+        return S3FileSystem(
+            access_key=key,
+            secret_key=secret.get_secret_value() if secret else None,
+            region=settings.report_bucket_region,
+            endpoint_override=settings.report_bucket_endpoint,
+            connect_timeout=BUCKET_WITHIN_S,
+            request_timeout=BUCKET_WITHIN_S,
+            retry_strategy=AwsStandardS3RetryStrategy(max_attempts=1),
+        )
 
 
 class Mail:
@@ -99,3 +137,7 @@ class Mail:
             name = file_name(run.first_day, run.last_day, form)
             message.add_attachment(render(report, form), kind, subtype, filename=name)
         return message
+
+
+def _name(run: Run, form: Format) -> str:
+    return f"{run.every}-{file_name(run.first_day, run.last_day, form)}"

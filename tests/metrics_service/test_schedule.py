@@ -14,16 +14,18 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.handlers import Sink
 from aiosmtpd.smtp import SMTP, Envelope, Session
+from moto.server import ThreadedMotoServer
+from pyarrow.fs import FileSelector, S3FileSystem
 from pydantic import ValidationError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from metrics_service.domain.schedule import Run, due, missed
 from metrics_service.handlers import ledger as handlers
 from metrics_service.handlers.schedule import MOST_ATTEMPTS, Schedule, Way
-from metrics_service.handlers.sending import Folder, Mail
+from metrics_service.handlers.sending import Bucket, Folder, Mail
 from metrics_service.repository import days
 from metrics_service.repository.reports import ReportKeys, Reports
-from metrics_service.settings import MailSettings, Settings
+from metrics_service.settings import BucketSettings, MailSettings, Settings
 from ops.infrastructure import free_port
 from shared import clock
 from shared import database as databases
@@ -31,6 +33,7 @@ from shared.contracts.kinds import Kind
 from shared.contracts.reports import Format, ReportMade
 from shared.errors import DeliveryFailed
 from shared.figures.report import Report
+from shared.reports.forms import render
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
 from tests.metrics_service.conftest import REPORT_KEYS
@@ -280,6 +283,39 @@ async def test_a_folder_has_each_form_once(reports: Reports, tmp_path: Path) -> 
         await Folder(tmp_path / "file", (Format.JSON,)).send(run, report)
 
 
+@pytest.fixture
+def store() -> Iterator[str]:
+    """Where a server listens that speaks S3."""
+    port = free_port()
+    server = ThreadedMotoServer("127.0.0.1", port, verbose=False)
+    server.start()
+    yield f"http://127.0.0.1:{port}"
+    server.stop()
+
+
+@pytest.mark.integration
+async def test_a_bucket_has_each_form_once(reports: Reports, store: str) -> None:
+    key, secret = "a-key", "a-secret"
+    seen = S3FileSystem(access_key=key, secret_key=secret, endpoint_override=store, allow_bucket_creation=True)
+    await asyncio.to_thread(seen.create_dir, "reports")
+    (run,) = missed(frozenset({"day"}), {}, EVENING, AT, ZONE)
+    report = await reports.make(run.first_day, run.last_day)
+    given = {"report_bucket_endpoint": store, "report_bucket_key": key, "report_bucket_secret": secret}
+    settings = BucketSettings(report_bucket="reports/langsense", **given)
+    for _ in range(2):
+        await Bucket(settings, (Format.JSON, Format.XLSX)).send(run, report)
+    found = await asyncio.to_thread(seen.get_file_info, FileSelector("reports/langsense"))
+    assert sorted(each.base_name for each in found) == [
+        f"day-langsense-2026-11-24-2026-11-24.{form}" for form in ("json", "xlsx")
+    ]
+    with await asyncio.to_thread(
+        seen.open_input_stream, "reports/langsense/day-langsense-2026-11-24-2026-11-24.json"
+    ) as stream:
+        assert stream.read() == render(report, Format.JSON)
+    with pytest.raises(DeliveryFailed, match="does not take it: "):
+        await Bucket(BucketSettings(report_bucket="nobodys", **given), (Format.JSON,)).send(run, report)
+
+
 @pytest.mark.parametrize(
     ("wrong", "said"),
     [
@@ -292,3 +328,15 @@ async def test_a_folder_has_each_form_once(reports: Reports, tmp_path: Path) -> 
 def test_a_mail_setting_that_is_half_or_unsafe_is_refused(wrong: dict[str, object], said: str) -> None:
     with pytest.raises(ValidationError, match=said):
         MailSettings(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        ({"report_bucket_key": "k"}, "REPORT_BUCKET_KEY and REPORT_BUCKET_SECRET"),
+        ({"report_bucket": "Not/../One"}, "report_bucket\n.*match pattern"),
+    ],
+)
+def test_a_bucket_setting_that_is_half_or_wrong_is_refused(wrong: dict[str, object], said: str) -> None:
+    with pytest.raises(ValidationError, match=said):
+        BucketSettings(**wrong)  # type: ignore[arg-type]
