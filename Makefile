@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 DATA ?= .langsense
 # How many processes share a run of the tests; each starts servers of its own.
 WORKERS ?= 2
-SHARED := -n $(WORKERS) --dist loadgroup --no-loadscope-reorder
+SHARED := -n $(WORKERS) --no-loadscope-reorder
 
 .PHONY: help up demo test quick lint bench chaos lock clean
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
+from xdist.scheduler import LoadScopeScheduling
 
 from ops import infrastructure, provision
 from ops.infrastructure import Broker, Postgres
@@ -36,16 +37,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[SERVERS] = set()
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+class Modules(LoadScopeScheduling):  # type: ignore[misc]
     """Where two processes share a run, each takes whole modules; and one of them whatever needs a whole platform."""
-    for item in items:
-        module = item.nodeid.partition("::")[0]
-        whole = "end_to_end" if module.startswith("tests/end_to_end/") else module
-        item.add_marker(pytest.mark.xdist_group(whole))
+
+    def _split_scope(self, nodeid: str) -> str:
+        module = nodeid.partition("::")[0]
+        return "end_to_end" if module.startswith("tests/end_to_end/") else module
 
 
-@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Modules:
+    """How they share it."""
+    return Modules(config, log)
+
+
 def pytest_testnodedown(node: Any) -> None:
     """One of the processes has ended, and says what its tests ran on."""
     node.config.stash[SERVERS].update(node.workeroutput.get("servers", ()))
