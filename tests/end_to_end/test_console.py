@@ -9,7 +9,6 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from ops.development_secrets import read
 from tests.end_to_end.support import Ask, Platform, asking, passport, until
 
 CHROMIUM = shutil.which("chromium")
@@ -135,7 +134,7 @@ def test_a_withdrawal_that_waits_is_approved_and_that_and_who_signed_in_are_on_r
 
 
 def test_two_people_say_what_became_of_a_payment_and_a_refund_that_is_too_large_is_told_at_its_field(
-    platform: Platform, ask: Ask, deposit: dict[str, Any], page: Page
+    platform: Platform, ask: Ask, deposit: dict[str, Any], sandbox: httpx2.Client, page: Page
 ) -> None:
     # The sandbox decides on it when it is told to, and not before.
     waits = pay(ask, "deposits", "20.00", instrument="tok_waiting")
@@ -160,6 +159,8 @@ def test_two_people_say_what_became_of_a_payment_and_a_refund_that_is_too_large_
     go(page, f"payment/{waits['id']}", f"Payment {waits['id']}")
     act(page, "It was completed", Reason="paid", Evidence="slip 7")
     expect(page.locator("article").first).to_contain_text("completed")
+    # So it was, in the provider's books too.
+    sandbox.post(f"/control/payments/{waits['id']}", json={"outcome": "completed"}).raise_for_status()
 
 
 def test_a_flag_is_taken_noted_and_dismissed_and_a_long_id_stays_as_it_is(
@@ -202,12 +203,10 @@ def test_a_flag_is_taken_noted_and_dismissed_and_a_long_id_stays_as_it_is(
 
 
 def test_what_does_not_agree_is_closed_with_a_reason(
-    platform: Platform, ask: Ask, deposit: dict[str, Any], page: Page
+    platform: Platform, ask: Ask, deposit: dict[str, Any], sandbox: httpx2.Client, page: Page
 ) -> None:
     day = deposit["created_at"][:10]
-    headers = {"Authorization": f"Bearer {read(platform.data / 'secrets', 'sandbox_api_token')}"}
-    books = f"{platform.environment()['SANDBOX_URL']}/reports/stripe/{day}"
-    report = httpx2.get(books, params={"currency": "GBP"}, headers=headers, trust_env=False).text
+    report = sandbox.get(f"/reports/stripe/{day}", params={"currency": "GBP"}).text
     header = report.splitlines(keepends=True)[0]
     asked = {"provider": "sandbox", "currency": "GBP", "day": day, "report": header}
     assert ask("finance", "POST", "/settlement-batches", asked).json()["status"] == "exceptions"

@@ -8,7 +8,6 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from ops.development_secrets import read
 from tests.end_to_end.support import Ask, Platform, asking, let_through, passport, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
@@ -31,14 +30,6 @@ def ask(platform: Platform) -> Iterator[Ask]:
             changed = asked("risk", "PUT", f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS", at_once)
             assert changed.status_code == 200, changed.text
         yield asked
-
-
-@pytest.fixture(scope="module")
-def sandbox(platform: Platform) -> Iterator[httpx2.Client]:
-    """The provider's own side."""
-    headers = {"Authorization": f"Bearer {read(platform.data / 'secrets', 'sandbox_api_token')}"}
-    with httpx2.Client(base_url=platform.environment()["SANDBOX_URL"], headers=headers, trust_env=False) as client:
-        yield client
 
 
 def pay(ask: Ask, direction: str, amount: str, currency: str, instrument: str, method: str = "card") -> Any:

@@ -233,7 +233,7 @@ async def test_with_policy_block_a_flag_asks_the_wallet_for_a_block(
     # A wallet that has decided nothing yet.
     wallet = httpx2.MockTransport(lambda request: httpx2.Response(200, json=[]))
     client_of = partial(httpx2.AsyncClient, transport=wallet, base_url="http://wallet")
-    monkeypatch.setattr(journal, "internal_client", lambda url, token: client_of())
+    monkeypatch.setattr(journal, "service_client", lambda settings, url, tracing: client_of())
     blocking = live_settings.model_copy(update={"fraud_block_policy": BlockPolicy.BLOCK})
     commands = AIOKafkaConsumer(
         kafka.topic(WALLET_COMMANDS), bootstrap_servers=kafka.bootstrap_servers, auto_offset_reset="earliest"
