@@ -17,7 +17,7 @@ from shared.telemetry import Metrics
 
 # Nobody waits for an answer from a reader of events. A broker that looks for records only when a fetch's time is over
 # is asked by many of them, and asking is most of what an idle platform does.
-EVENTS_MAX_WAIT_MS = 100
+EVENTS_MAX_WAIT_MS = 250
 
 Take = Callable[[Sequence[ConsumerRecord]], Awaitable[None]]
 
