@@ -34,6 +34,7 @@ def reconcile(found: Places, first: date, last: date) -> Reconciliation:
         while not made.has_ended:
             if time.monotonic() > gives_up_at:
                 raise ServiceUnavailable(f"it goes on; look at {found.gateway_url}{PATH}/{made.id} later")
+            # The door has no way to tell when it has ended.
             time.sleep(LOOK_EVERY_S)
             made = _ask(client, client.build_request("GET", f"{PATH}/{made.id}"))
     if made.rows is None:

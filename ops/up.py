@@ -21,6 +21,8 @@ from ops.infrastructure.processes import Child, check_port
 from ops.places import SERVICES, Places
 
 READY_WITHIN_S = 90.0
+# How often it is looked whether a service still runs; there is nothing else to do meanwhile.
+LOOK_EVERY_S = 0.5
 # A service that keeps falling over is not helped by another start.
 RESTARTS_PER_MINUTE = 5
 GATEWAY_STOPS_WITHIN_S = 20.0
@@ -227,7 +229,7 @@ def _ready(client: httpx2.Client, service: Service) -> bool:
 def _keep_running(services: dict[str, Service], data: Path, found: Places, console: Console) -> None:
     """Until Ctrl-C (KeyboardInterrupt): start again what ends by itself, within a bound."""
     while True:
-        time.sleep(0.5)
+        time.sleep(LOOK_EVERY_S)
         for service in services.values():
             if not service.child.alive():
                 _restart(service, data, found, console)

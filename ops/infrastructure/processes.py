@@ -20,6 +20,9 @@ LOOPBACK = "127.0.0.1"
 # kill and its restart, by any outgoing connection: even by a client of that server, which then talks to itself.
 PORTS = range(20_000, 32_768)
 
+# A port or a log is looked at: no server tells when it is ready.
+LOOK_EVERY_S = 0.05
+
 # Waits for its standard input to close: the kernel does that when our process ends, however it ends. Then it
 # runs the command that it was given, unless we said goodbye first.
 WATCHDOG = 'read -r word; [ "$word" = goodbye ] || exec "$@"'
@@ -85,7 +88,7 @@ def wait_until(fact: Callable[[], bool], *, what: str, timeout: float) -> None:
     while not fact():
         if time.monotonic() > deadline:
             raise InfrastructureError(f"{what}: not within {timeout:g} s")
-        time.sleep(0.05)
+        time.sleep(LOOK_EVERY_S)
 
 
 def tail(log: Path, lines: int = 15) -> str:

@@ -18,6 +18,7 @@ from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Account, Kind, Reason, Status
 from shared.errors import ServiceUnavailable
+from shared.money import NO_CURRENCY
 from shared.service import Envelope
 from shared.telemetry import Metrics
 from shared.testing import MOMENT
@@ -62,8 +63,8 @@ class FakeWallet:
         made = LedgerEvent(
             **{"lane": 0, "position": len(self.rows) + 1, "command_id": command.command_id, "kind": command.kind},
             **{"status": Status.REFUSED if reason else Status.POSTED, "reason": reason, "user_id": command.user_id},
-            **{"amount_minor": 0, "currency": "XXX", "debit": Account.NONE, "credit": Account.NONE, "cash_minor": 0},
-            **{"reserved_minor": 0, "occurred_at": command.occurred_at, "created_at": self.setup.now},
+            **{"amount_minor": 0, "currency": NO_CURRENCY, "debit": Account.NONE, "credit": Account.NONE},
+            **{"cash_minor": 0, "reserved_minor": 0, "occurred_at": command.occurred_at, "created_at": self.setup.now},
             **{"key_id": "k1", "checksum": "ab" * 32, "reference_id": command.reference_id, "actor": command.actor},
             **{"stated_reason": command.reason, "facts": {"until": until}},
         )

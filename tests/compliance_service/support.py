@@ -25,6 +25,7 @@ from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Account, Status
 from shared.contracts.kyc import KycResult
 from shared.errors import ServiceUnavailable
+from shared.money import NO_CURRENCY
 from shared.service import Envelope
 from shared.telemetry import Metrics
 from tests.support import TOKEN, Database, as_administrator
@@ -87,7 +88,7 @@ class FakeWallet:
             return None
         return LedgerEvent(
             **{"lane": 0, "position": len(self.asked), "command_id": command.command_id, "kind": command.kind},
-            **{"status": Status.POSTED, "user_id": command.user_id, "amount_minor": 0, "currency": "XXX"},
+            **{"status": Status.POSTED, "user_id": command.user_id, "amount_minor": 0, "currency": NO_CURRENCY},
             **{"debit": Account.NONE, "credit": Account.NONE, "cash_minor": 0, "reserved_minor": 0},
             **{"occurred_at": NOW, "created_at": NOW, "key_id": "k1", "checksum": "ab" * 32},
         )

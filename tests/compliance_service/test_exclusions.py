@@ -19,6 +19,7 @@ from shared.contracts.events import LedgerEvent
 from shared.contracts.exclusions import ExclusionState, ExclusionType
 from shared.contracts.kinds import Kind
 from shared.errors import ExclusionPermanent, ExclusionRefused, ExclusionShortened, Forbidden, ServiceUnavailable
+from shared.money import NO_CURRENCY
 from shared.testing import MOMENT
 from tests.compliance_service.exclusion_support import PLAYER, FakeWallet, Setup
 
@@ -326,7 +327,7 @@ class TestOfOthers:
     def command(self, kind: Kind, hours: int | None = None) -> Command:
         fields: dict[str, Any] = {"reference_id": "PERMANENT" if hours is None else "TEMPORARY"}
         return Command(
-            **{"command_id": uuid4(), "kind": kind, "user_id": PLAYER, "amount_minor": 0, "currency": "XXX"},
+            **{"command_id": uuid4(), "kind": kind, "user_id": PLAYER, "amount_minor": 0, "currency": NO_CURRENCY},
             **{"reason": "seen", "actor": "risk-engine", "occurred_at": MOMENT},
             **{"until": None if hours is None else MOMENT + hours * HOUR, **fields},
         )

@@ -15,8 +15,8 @@ from ops.vigilance.alarms import ALARMS, Severity
 from ops.vigilance.check import EXIT_CODES, GATEWAY_PREFIX
 from tests.end_to_end import support
 from tests.end_to_end.alarms import ledger, payments, play, services
-from tests.end_to_end.alarms.stage import PLAYER, USER, Cause, Stage
-from tests.end_to_end.support import asking, passport, until
+from tests.end_to_end.alarms.stage import PLAYER, Cause, Stage
+from tests.end_to_end.support import asking, known
 from tests.ops.vigilance.test_files import named
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -43,10 +43,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
             patch.setenv(name, value)
         with support.running(data) as platform, asking(platform, PLAYER) as ask:
             found = Stage(platform, ask, platform.administrator())
-            found.done("player", "POST", f"{USER}/kyc", passport("570100200"))
-            until(lambda: ask("player", "GET", f"{USER}/kyc").json()["tier"]["name"] == "VERIFIED")
-            at_once = {"seconds": 0, "currency": "EUR", "reason": "known for years"}
-            found.done("risk", "PUT", f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS", at_once)
+            known(ask, PLAYER, "570100200", "EUR")
             yield found
 
 

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.end_to_end.support import Ask, Platform, asking, passport, until
+from tests.end_to_end.support import Ask, Platform, asking, known, passport, until
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -58,12 +58,7 @@ def page(platform: Platform, browser: Browser) -> Iterator[Page]:
 def ask(platform: Platform) -> Iterator[Ask]:
     """The platform, and on it a player who is known, has paid in, and need not wait with a withdrawal."""
     with asking(platform, PLAYER) as asked:
-        assert asked("player", "POST", f"{USER}/kyc", passport("590100200")).status_code == 201
-        until(lambda: asked("player", "GET", f"{USER}/kyc").json()["tier"]["name"] == "VERIFIED")
-        at_once = {"seconds": 0, "currency": "GBP", "reason": "known for years"}
-        path = f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS"
-        # A platform that has just begun may be too busy for a moment.
-        until(lambda: asked("risk", "PUT", path, at_once).status_code == 200)
+        known(asked, PLAYER, "590100200", "GBP")
         yield asked
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from tests.end_to_end.support import Ask, Platform, asking, passport, until
+from tests.end_to_end.support import Ask, Platform, asking, known
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -66,8 +66,7 @@ def test_limits_hold_are_changed_and_explain_themselves(ask: Ask) -> None:
 
     withdrawal = money("WITHDRAWAL", "10.00", provider="stripe")
     assert ask("finance", "POST", "/transactions", withdrawal, key="out-0").json()["code"] == "KYC_REQUIRED"
-    assert ask("player", "POST", f"{USER}/kyc", passport("925665416")).status_code == 201
-    until(lambda: ask("player", "GET", f"{USER}/kyc").json()["tier"]["name"] == "VERIFIED")
+    known(ask, PLAYER, "925665416")
     assert ask("finance", "POST", "/transactions", withdrawal, key="out-1").json()["code"] == "WITHDRAWAL_COOLDOWN"
     now = {"seconds": 0, "currency": "USD", "reason": "it waited long enough"}
     assert ask("compliance", "PUT", f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS", now).status_code == 200

@@ -8,7 +8,7 @@ from uuid import uuid4
 import httpx2
 import pytest
 
-from tests.end_to_end.support import Ask, Platform, asking, let_through, passport, until
+from tests.end_to_end.support import Ask, Platform, asking, known, let_through, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -23,12 +23,7 @@ NOTHING = Decimal(0)
 def ask(platform: Platform) -> Iterator[Ask]:
     """The platform, and on it a player who is known, and need not wait with a withdrawal."""
     with asking(platform, PLAYER) as asked:
-        assert asked("player", "POST", f"{USER}/kyc", passport("550100200")).status_code == 201
-        until(lambda: asked("player", "GET", f"{USER}/kyc").json()["tier"]["name"] == "VERIFIED")
-        for currency in ("EUR", "JPY"):
-            at_once = {"seconds": 0, "currency": currency, "reason": "known for years"}
-            changed = asked("risk", "PUT", f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS", at_once)
-            assert changed.status_code == 200, changed.text
+        known(asked, PLAYER, "550100200", "EUR", "JPY")
         yield asked
 
 

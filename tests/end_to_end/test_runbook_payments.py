@@ -13,7 +13,7 @@ import pytest
 from ops.development_secrets import read
 from tests.end_to_end import support
 from tests.end_to_end.runbook import commands, run, section
-from tests.end_to_end.support import Ask, Platform, asking, let_through, passport, until
+from tests.end_to_end.support import Ask, Platform, asking, known, let_through, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -69,10 +69,7 @@ def platform(queued: tuple[Path, str]) -> Iterator[Platform]:
 def ask(platform: Platform) -> Iterator[Ask]:
     """The platform, and on it a player who is known, and need not wait with a withdrawal."""
     with asking(platform, PLAYER) as asked:
-        assert asked("player", "POST", f"{USER}/kyc", passport("560100200")).status_code == 201
-        until(lambda: asked("player", "GET", f"{USER}/kyc").json()["tier"]["name"] == "VERIFIED")
-        at_once = {"seconds": 0, "currency": "EUR", "reason": "known for years"}
-        assert asked("risk", "PUT", f"{USER}/limits/WITHDRAWAL_COOLDOWN_SECONDS", at_once).status_code == 200
+        known(asked, PLAYER, "560100200", "EUR")
         yield asked
 
 

@@ -29,6 +29,7 @@ from shared.contracts.fields import MAX_TEXT
 from shared.contracts.kinds import Account, Kind, Status
 from shared.contracts.kinds import Reason as Refusal
 from shared.errors import ServiceUnavailable
+from shared.money import NO_CURRENCY
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
 from tests.support import LANES, TOKEN
@@ -63,7 +64,7 @@ class FakeWallet:
             LedgerEvent(
                 **{"lane": 0, "position": len(self.rows) + 1, "command_id": command_id, "kind": kind, "facts": facts},
                 **{"status": Status.REFUSED if reason else Status.POSTED, "reason": reason, "user_id": PLAYER},
-                **{"amount_minor": 0, "currency": "XXX", "debit": Account.NONE, "credit": Account.NONE},
+                **{"amount_minor": 0, "currency": NO_CURRENCY, "debit": Account.NONE, "credit": Account.NONE},
                 **{"cash_minor": 0, "reserved_minor": 0, "occurred_at": MOMENT, "created_at": MOMENT},
                 **{"key_id": "k1", "checksum": "ab" * 32, "actor": actor},
             )

@@ -15,6 +15,7 @@ from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import ENTRIES, NO_ENTRY, Account, Entry, Kind, Reason, Status
 from shared.inbox import Apply
 from shared.lanes import lane_of
+from shared.money import NO_CURRENCY
 from tests.support import LANES, Database
 
 FIRST = datetime(2026, 10, 1, tzinfo=UTC)
@@ -89,7 +90,7 @@ class Play:
             case "correction":
                 yield from self._corrections(amount, provider)
             case "exclusion":
-                yield self._row(Kind.EXCLUSION, 0, reference="TEMPORARY", currency="XXX")
+                yield self._row(Kind.EXCLUSION, 0, reference="TEMPORARY", currency=NO_CURRENCY)
             case "held payout":
                 held = Entry(Account.REVENUE, Account.RESERVED)
                 yield self._row(Kind.GAME_PAYOUT, amount * 5, reference=game, entry=held)
