@@ -57,6 +57,8 @@ async def restrict_and_try(client: Client, kind: Kind, users: range, draw: rando
             tries.remove(reply.command_id)
             assert (reply.transaction.status, reply.transaction.reason) == (Status.REFUSED, REASONS[kind])
             tried += 1
+        else:
+            assert reply.replayed
     return tried
 
 
