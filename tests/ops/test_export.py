@@ -46,6 +46,13 @@ def rewrite(folder: Path, change: Callable[[Rows], object]) -> None:
     path.write_bytes(gzip.compress(b"".join(json.dumps(row).encode() + b"\n" for row in rows)))
 
 
+def as_it_was_earlier(folder: Path) -> None:
+    """Leave of lane 1 what its first two checkpoints are of."""
+    rewrite(folder, lambda rows: rows.__delitem__(slice(25, None)))
+    path = folder / CHECKPOINTS
+    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+
+
 async def test_an_honest_export_holds_and_says_what_it_did_not_look_at(exported: Path) -> None:
     found = await check(exported)
     assert found.holds, found.findings
@@ -109,9 +116,7 @@ async def test_rows_without_checkpoints_are_said_to_be_unsealed(exported: Path) 
 async def test_a_tail_cut_off_with_its_checkpoints_is_found_beside_those_that_came_another_way(
     exported: Path, sealed: Ledger
 ) -> None:
-    rewrite(exported, lambda rows: rows.__delitem__(slice(25, None)))
-    path = exported / CHECKPOINTS
-    path.write_text("".join(path.read_text().splitlines(keepends=True)[:2]))
+    as_it_was_earlier(exported)
     assert (await check(exported)).holds
     found = await check(exported, Outside(sealed.files, sealed.files.sizes()))
     assert "lane 1, position 25: is the last, and checkpoint 3 sealed rows up to 30" in found.findings
@@ -145,6 +150,14 @@ class TestTheCommand:
         result = CliRunner().invoke(app, ["verify", "--export", str(exported), "--public-keys", keys])
         assert result.exit_code == 1
         assert "rows 1 to 10 are not what checkpoint 1 sealed" in " ".join(result.output.split())
+
+    def test_only_checkpoints_that_are_named_say_how_far_it_must_reach(self, exported: Path, sealed: Ledger) -> None:
+        as_it_was_earlier(exported)
+        command = ["verify", "--export", str(exported), "--public-keys", str(exported / export.PUBLIC_KEYS)]
+        # A platform that goes on has later ones than any export of it.
+        goes_on = {"CHECKPOINT_SINK": sealed.folder.as_uri()}
+        assert CliRunner().invoke(app, command, env=goes_on).exit_code == 0
+        assert CliRunner().invoke(app, [*command, "--checkpoints", sealed.folder.as_uri()]).exit_code == 1
 
     def test_the_keys_have_to_be_named(self, exported: Path) -> None:
         assert CliRunner().invoke(app, ["verify", "--export", str(exported)]).exit_code == 1
