@@ -6,13 +6,14 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database
 from shared.contracts.commands import Command
 from shared.contracts.kinds import Kind
+from shared.contracts.replies import Reply
 from shared.lanes import lane_of
 from shared.signing import GENESIS, ChainKeys
 from wallet_service import repository
@@ -105,6 +106,22 @@ def command(kind: Kind, amount_minor: int = 1000, user_id: int = 42, **fields: A
     if kind in _REASON:
         given |= {"reason": "goodwill", "actor": "ann"}
     return Command(kind=kind, amount_minor=amount_minor, user_id=user_id, **(given | fields))
+
+
+def fresh(kind: Kind = Kind.DEPOSIT, amount_minor: int = 1000, user_id: int = 42, **fields: Any) -> Command:
+    """A command with an id that no other test has used."""
+    return command(kind, amount_minor, user_id, command_id=uuid4(), **fields)
+
+
+def decision(reply: Reply) -> tuple[str, str | None]:
+    """The status and the reason of what was decided."""
+    assert reply.transaction is not None
+    return reply.transaction.status, reply.transaction.reason
+
+
+async def all_published(reads: repository.Reads, lane: int, position: int) -> bool:
+    """Whether a lane's rows up to that position, and no others, were published."""
+    return [mark.published for mark in await reads.lanes() if mark.lane == lane] == [position]
 
 
 class MemoryWallet:
