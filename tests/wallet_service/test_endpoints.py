@@ -19,8 +19,8 @@ from shared.journal import HttpJournal
 from shared.keyring import Keyring
 from shared.lanes import lane_of
 from tests.support import LANES, TOKEN, Database
+from tests.wallet_service.batches import take
 from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, command
-from tests.wallet_service.test_repository import take
 from wallet_service import endpoints
 from wallet_service.domain.limits import Rules
 from wallet_service.domain.needs import JournalRow, Placed

@@ -29,9 +29,9 @@ from shared.contracts.readings import BlockReading, Check, HeldPayout, LimitRead
 from shared.lanes import lane_of
 from shared.signing import ChainKeys
 from tests.support import LANES, Database, as_administrator
+from tests.wallet_service.batches import contents
 from tests.wallet_service.support import CHAIN_KEYS, FAR_LIMITS, command, decide
 from tests.wallet_service.test_endpoints import problem, serving
-from tests.wallet_service.test_repository import contents
 from wallet_service.domain.limits import Window, WindowMode, Windows
 from wallet_service.domain.needs import JournalRow
 from wallet_service.settings import LimitSettings

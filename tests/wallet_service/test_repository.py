@@ -1,34 +1,27 @@
 """What a batch decided is kept whole or not at all, and is read back as it was written."""
 
-import asyncio
 import random
 import traceback
-from collections.abc import Sequence
 from dataclasses import replace
 from uuid import UUID
 
-import asyncpg
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import DBAPIError, IntegrityError
+from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database as databases
-from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, PLAYER_KINDS, Account, Kind, Status
+from shared.contracts.kinds import LIMIT_KINDS, NEEDS_ORIGINAL, PLAYER_KINDS, Kind
 from shared.contracts.limits import LimitName
-from shared.errors import DatabaseUnavailable
-from shared.signing import GENESIS, ChainKeys
-from tests.support import LANES, Database, as_administrator, eventually
-from tests.wallet_service.support import CHAIN_KEYS, FAR_LIMITS, NOW, MemoryWallet, command
+from tests.support import LANES, Database, as_administrator
+from tests.wallet_service.batches import KEYS, RULES, TABLES, contents, take
+from tests.wallet_service.support import NOW, MemoryWallet, command
 from wallet_service import repository
-from wallet_service.domain.batch import Batch
 from wallet_service.domain.events import ReadRow
 from wallet_service.domain.limits import PlayerLimit, Totals
 from wallet_service.domain.needs import (
     AccountKey,
-    Answer,
     Changes,
-    DecisionKey,
     DisputeChange,
     HeldKey,
     HoldKey,
@@ -43,47 +36,8 @@ from wallet_service.domain.needs import (
 from wallet_service.domain.restrictions import Block, Restrictions
 from wallet_service.domain.state import DisputeState, Hold, Movement, PlayerAccount
 from wallet_service.repository import Offsets, Reads
-from wallet_service.settings import LimitSettings
 
 pytestmark = pytest.mark.integration
-
-KEYS = ChainKeys.parse(CHAIN_KEYS)
-TABLES = (
-    *("transactions", "lanes", "accounts", "house_accounts", "holds", "cancellations"),
-    *("account_openings", "player_limits", "held_payouts", "disputes", "player_restrictions"),
-)
-# Limits that the streams below reach.
-RULES = LimitSettings(
-    **FAR_LIMITS
-    | {"daily_loss_limit": "30", "daily_deposit_limit": "200", "max_bet_amount": "8", "max_payout_amount": "6"}
-).rules()
-
-
-async def take(
-    engine: AsyncEngine, placed: Sequence[Placed], beside: MemoryWallet | None = None, offset: int = 1
-) -> list[Answer]:
-    """Decide one batch as the wallet does; `beside` decides the same at the same moment."""
-    async with databases.transaction(engine) as connection:
-        needed = needs(placed)
-        loaded = await repository.load(connection, needed, RULES.windows)
-        if beside is not None:
-            assert loaded == beside.load(needed, loaded.now)
-        batch = Batch(loaded, KEYS, RULES)
-        now = loaded.now
-        answers = [batch.answer(lane, each) for lane, each in placed]
-        await repository.save(connection, batch.changes, Offsets({lane: offset for lane, _ in placed}, {}), now)
-    if beside is not None:
-        assert beside.take_placed(placed, now) == answers
-    return answers
-
-
-async def contents(database: Database) -> dict[str, list[tuple[object, ...]]]:
-    """Every row of every table."""
-    found = {}
-    for table in TABLES:
-        rows = await as_administrator(database, f"SELECT t::text FROM wallet.{table} t ORDER BY 1")
-        found[table] = [tuple(row) for row in rows]
-    return found
 
 
 def stream(seed: int, length: int) -> list[Placed]:
@@ -324,200 +278,3 @@ async def test_the_database_itself_refuses_a_position_or_an_id_that_it_has(
         with pytest.raises(IntegrityError):
             await _save(engine, Changes(rows=[second], lanes=good.lanes))
         assert await contents(database) == before
-
-
-class TestTheLaneIsLocked:
-    """Whoever decides on a lane does so alone, and sees what the one before decided."""
-
-    async def test_two_owners_take_turns(self, engine: AsyncEngine, database: Database) -> None:
-        deposit, placed = command(Kind.DEPOSIT), [Placed(0, command(Kind.GAME_BET, 700)) for _ in range(2)]
-        await take(engine, [Placed(0, deposit)])
-        async with databases.transaction(engine) as first:
-            loaded = await repository.load(first, needs(placed[:1]), RULES.windows)
-            second = asyncio.create_task(take(engine, [*placed[:1], *placed[1:]]))
-            await eventually(lambda: _somebody_waits(database))
-            batch = Batch(loaded, KEYS, RULES)
-            batch.answer(*placed[0])
-            await repository.save(first, batch.changes, Offsets({0: 1}, {}), loaded.now)
-            assert not second.done()
-        theirs, own = await second
-        # Its own look at the money came after the first owner's bet.
-        assert theirs.replayed
-        assert (own.row.content.status, own.row.content.reason) == (Status.REFUSED, "INSUFFICIENT_FUNDS")
-        assert own.row.content.position == 3
-
-    async def test_owners_of_other_lanes_do_not_wait(self, engine: AsyncEngine) -> None:
-        async with databases.transaction(engine) as first:
-            await repository.load(first, needs([Placed(0, command(Kind.DEPOSIT))]), RULES.windows)
-            async with asyncio.timeout(5):
-                await take(engine, [Placed(1, command(Kind.DEPOSIT))])
-
-    async def test_a_new_lane_is_made_once(self, engine: AsyncEngine, reads: Reads) -> None:
-        await asyncio.gather(*(take(engine, [Placed(2, command(Kind.DEPOSIT))]) for _ in range(4)))
-        (mark,) = await reads.lanes()
-        assert (mark.lane, mark.position) == (2, 4)
-
-    async def test_noting_what_was_published_never_waits_for_a_batch(self, engine: AsyncEngine, reads: Reads) -> None:
-        await take(engine, [Placed(lane, command(Kind.DEPOSIT)) for lane in (0, 1)])
-        async with databases.transaction(engine) as batch:
-            await repository.load(batch, needs([Placed(0, command(Kind.DEPOSIT))]), RULES.windows)
-            async with asyncio.timeout(5):
-                await reads.mark_published({0: 1, 1: 1})
-        assert {mark.lane: mark.published for mark in await reads.lanes()} == {0: 0, 1: 1}
-
-    async def test_the_mark_of_what_was_published_never_goes_back(self, engine: AsyncEngine, reads: Reads) -> None:
-        await take(engine, [Placed(0, command(Kind.DEPOSIT)) for _ in range(3)])
-        await reads.mark_published({0: 3})
-        await reads.mark_published({0: 2})
-        await take(engine, [Placed(0, command(Kind.DEPOSIT))])
-        assert [mark.published for mark in await reads.lanes()] == [3]
-
-    async def test_an_owner_that_stands_still_gives_its_lanes_back(self, engine: AsyncEngine) -> None:
-        async with databases.reading(engine) as connection:
-            timeout = await connection.scalar(text("SHOW idle_in_transaction_session_timeout"))
-        assert timeout == f"{databases.IDLE_IN_TRANSACTION_TIMEOUT_S}s"
-
-    async def test_an_owner_that_stood_still_for_too_long_is_to_try_again(
-        self, engine: AsyncEngine, database: Database
-    ) -> None:
-        async def let_go() -> bool:
-            owners = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'test'"
-            return not await as_administrator(database, owners)
-
-        async def stand_still() -> None:
-            async with databases.transaction(engine) as connection:
-                await connection.execute(text("SET LOCAL idle_in_transaction_session_timeout = '50ms'"))
-                await eventually(let_go)
-                await repository.load(connection, needs([Placed(0, command(Kind.DEPOSIT))]), RULES.windows)
-
-        with pytest.raises(DatabaseUnavailable):
-            await stand_still()
-
-
-async def _somebody_waits(database: Database) -> bool:
-    rows = await as_administrator(
-        database, "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    return bool(rows)
-
-
-class TestTheJournalIsAppendOnly:
-    """Neither the service nor the tables' owner rewrites it."""
-
-    REWRITES = (
-        "UPDATE wallet.transactions SET amount = 1",
-        "DELETE FROM wallet.transactions",
-        "TRUNCATE wallet.transactions",
-        "INSERT INTO wallet.transactions SELECT * FROM wallet.transactions "
-        "ON CONFLICT (lane, position) DO UPDATE SET amount = 1",
-    )
-
-    AROUND_IT = (
-        "ALTER TABLE wallet.transactions DISABLE TRIGGER transactions_append_only",
-        "DROP TRIGGER transactions_append_only ON wallet.transactions",
-        "DROP TABLE wallet.transactions",
-        "CREATE TABLE wallet.another (a int)",
-        "DELETE FROM wallet.accounts",
-        "DELETE FROM wallet.lanes",
-        "TRUNCATE wallet.accounts",
-        "UPDATE wallet.alembic_version SET version_num = '9'",
-        "SET ROLE langsense_owner",
-        "SET session_replication_role = replica",
-    )
-
-    async def test_to_the_services_role(self, engine: AsyncEngine, database: Database) -> None:
-        await take(engine, [Placed(0, command(Kind.DEPOSIT))])
-        before = await contents(database)
-        for statement in (*self.REWRITES, *self.AROUND_IT):
-            with pytest.raises(DBAPIError, match=r"permission denied|must be owner"):
-                async with databases.transaction(engine) as connection:
-                    await connection.execute(text(statement))
-        assert await contents(database) == before
-
-    @pytest.mark.parametrize("role", ["langsense_owner", "postgres"])
-    async def test_to_the_owner_and_to_an_administrator(
-        self, engine: AsyncEngine, database: Database, role: str
-    ) -> None:
-        await take(engine, [Placed(0, command(Kind.DEPOSIT))])
-        before = await contents(database)
-        connection = await asyncpg.connect(database.admin_dsn)
-        try:
-            await connection.execute(f"SET ROLE {role}")
-            for statement in self.REWRITES:
-                with pytest.raises(asyncpg.RaiseError, match="the journal is append-only"):
-                    await connection.execute(statement)
-        finally:
-            await connection.close()
-        assert await contents(database) == before
-
-
-async def test_the_databases_own_lists_are_those_of_the_contract(database: Database) -> None:
-    for name, members in (("transaction_kind", Kind), ("transaction_status", Status), ("account_class", Account)):
-        rows = await as_administrator(database, f"SELECT unnest(enum_range(NULL::wallet.{name}))::text")
-        assert [row[0] for row in rows] == [member.value for member in members]
-
-
-async def test_the_primary_key_of_what_is_on_a_lane_begins_with_it(database: Database) -> None:
-    rows = await as_administrator(
-        database,
-        """SELECT c.relname, a.attname FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid
-        JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[0]
-        WHERE i.indisprimary AND c.relnamespace = 'wallet'::regnamespace
-            AND c.relname NOT IN ('alembic_version', 'reconciliations')""",
-    )
-    assert {row["relname"]: row["attname"] for row in rows} == dict.fromkeys((*TABLES, "checkpoints", "seals"), "lane")
-
-
-class TestReads:
-    """What the endpoints and the relay ask."""
-
-    async def test_a_players_history_is_its_own_newest_first_and_in_pages(
-        self, engine: AsyncEngine, reads: Reads
-    ) -> None:
-        mine = [command(Kind.DEPOSIT, amount) for amount in range(1, 6)]
-        others = [command(Kind.DEPOSIT, user_id=43) for _ in mine]
-        await take(engine, [Placed(0, each) for pair in zip(mine, others, strict=True) for each in pair])
-        page = await reads.history(0, 42, None, 2)
-        assert [each.row.content.amount_minor for each in page] == [5, 4]
-        rest = await reads.history(0, 42, page[-1].row.content.position, 10)
-        assert [each.row.content.amount_minor for each in rest] == [3, 2, 1]
-        assert await reads.history(0, 42, rest[-1].row.content.position, 10) == []
-
-    async def test_a_lanes_journal_is_in_order_and_in_pages(self, engine: AsyncEngine, reads: Reads) -> None:
-        await take(engine, [Placed(lane, command(Kind.DEPOSIT)) for lane in (0, 1) for _ in range(5)])
-        assert [row.content.position for row in await reads.journal(1, 2, 2)] == [3, 4]
-        assert await reads.journal(1, 5, 10) == []
-        assert await reads.journal(3, 0, 10) == []
-
-    async def test_a_command_is_found_on_whichever_lane_it_is(self, engine: AsyncEngine, reads: Reads) -> None:
-        each = command(Kind.DEPOSIT)
-        await take(engine, [Placed(3, each)])
-        found = await reads.transaction(each.command_id)
-        assert found is not None
-        assert (found.row.content.lane, found.row.content.command_id) == (3, each.command_id)
-        assert await reads.transaction(UUID(int=0)) is None
-
-    async def test_the_marks_say_how_long_a_lane_has_been_idle(
-        self, engine: AsyncEngine, reads: Reads, database: Database
-    ) -> None:
-        await take(engine, [Placed(0, command(Kind.DEPOSIT))], offset=12)
-        await as_administrator(database, "UPDATE wallet.lanes SET decided_at = decided_at - interval '1 minute'")
-        (mark,) = await reads.lanes()
-        assert (mark.lane, mark.position, mark.published) == (0, 1, 0)
-        assert 60 <= mark.idle_s < 120
-        assert mark.head != GENESIS
-
-    async def test_the_lane_keeps_the_offset_after_its_last_record(
-        self, engine: AsyncEngine, database: Database
-    ) -> None:
-        await take(engine, [Placed(0, command(Kind.DEPOSIT))], offset=12)
-        ((offset,),) = await as_administrator(database, "SELECT next_offset FROM wallet.lanes")
-        assert offset == 12
-
-
-async def test_a_decision_is_found_by_lane_and_id(engine: AsyncEngine) -> None:
-    each = command(Kind.DEPOSIT)
-    await take(engine, [Placed(1, each)])
-    async with databases.transaction(engine) as connection:
-        loaded = await repository.load(connection, needs([Placed(0, each), Placed(1, each)]), RULES.windows)
-    assert list(loaded.decisions) == [DecisionKey(1, each.command_id)]
