@@ -7,7 +7,8 @@ import httpx2
 import pytest
 from fastapi import FastAPI
 
-from tests.gateway.support import FakeWallet, build, client_of
+from tests.gateway.fakes import FakeWallet
+from tests.gateway.support import build, client_of
 
 
 @dataclass(frozen=True)

@@ -17,17 +17,8 @@ from gateway.domain.callers import SCOPES_OF_ROLE, Scope
 from gateway.domain.requests import POSTED_HERE
 from shared.contracts.kinds import GAME_KINDS, Kind
 from shared.tokens import Role
-from tests.gateway.support import (
-    BET,
-    OTHER_PLAYER,
-    PLAYER,
-    FakeWallet,
-    bearer,
-    build,
-    client_of,
-    development_keys,
-    token,
-)
+from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeWallet
+from tests.gateway.support import BET, bearer, build, client_of, development_keys, token
 
 ALL = frozenset(Role)
 STAFF = frozenset({Role.SUPPORT, Role.RISK, Role.COMPLIANCE, Role.FINANCE, Role.ADMIN})

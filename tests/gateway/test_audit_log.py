@@ -4,7 +4,8 @@ import httpx2
 import pytest
 
 from shared.tokens import Role
-from tests.gateway.support import COMPLIANCE_AUDIT, PLAYER, FakeCompliance, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import COMPLIANCE_AUDIT, PLAYER, FakeCompliance, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 
 STAFF = bearer(Role.COMPLIANCE, subject="ann")
 PATH = f"/api/v1/compliance-audits/{COMPLIANCE_AUDIT['id']}"

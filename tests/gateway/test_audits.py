@@ -4,7 +4,8 @@ import httpx2
 import pytest
 
 from shared.tokens import Role
-from tests.gateway.support import PLAYER, FakeWallet, bearer
+from tests.gateway.fakes import PLAYER, FakeWallet
+from tests.gateway.support import bearer
 
 
 async def test_an_audit_has_its_amounts_in_decimals(client: httpx2.AsyncClient, wallet: FakeWallet) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from gateway.domain.requests import MAX_TRANSACTION_BYTES
 from shared.service import MAX_BODY_BYTES
 from shared.tokens import Role
-from tests.gateway.support import BET, PLAYER, FakeWallet, bearer
+from tests.gateway.fakes import PLAYER, FakeWallet
+from tests.gateway.support import BET, bearer
 
 POST = "/api/v1/transactions"
 BATCH = "/api/v1/transactions/batch"

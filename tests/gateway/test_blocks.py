@@ -8,7 +8,8 @@ import pytest
 
 from shared.contracts.kinds import Kind, Reason
 from shared.tokens import Role
-from tests.gateway.support import PLAYER, FakeWallet, bearer
+from tests.gateway.fakes import PLAYER, FakeWallet
+from tests.gateway.support import bearer
 
 BLOCK = f"/api/v1/users/{PLAYER}/fraud-block"
 WHY = {"reason": "two accounts at one table"}

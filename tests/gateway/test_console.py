@@ -8,7 +8,8 @@ import pytest
 from hatchling.builders.wheel import WheelBuilder
 
 from shared.tokens import Role
-from tests.gateway.support import FakeCompliance, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import FakeCompliance, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "gateway" / "console"

@@ -11,7 +11,8 @@ from shared.contracts.kinds import Account, Kind, Reason, Status
 from shared.contracts.readings import Dispute, DisputeStatus, HeldPayout, ReadTransaction
 from shared.testing import MOMENT
 from shared.tokens import Role
-from tests.gateway.support import BET, DEPOSIT, PLAYER, FakeWallet, bearer
+from tests.gateway.fakes import PLAYER, FakeWallet
+from tests.gateway.support import BET, DEPOSIT, bearer
 
 POST = "/api/v1/transactions"
 FINANCE = {**bearer(Role.FINANCE), "Idempotency-Key": "correction"}

@@ -11,7 +11,8 @@ from shared.contracts.kinds import Reason
 from shared.contracts.replies import Outcome, Reply
 from shared.errors import BrokerUnavailable, CommandIdReused, ServiceUnavailable
 from shared.tokens import Role
-from tests.gateway.support import BET, DEPOSIT, OTHER_PLAYER, PLAYER, FakeAsked, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeAsked, FakeWallet
+from tests.gateway.support import BET, DEPOSIT, bearer, build, client_of
 
 POST = "/api/v1/transactions"
 BATCH = "/api/v1/transactions/batch"

@@ -8,7 +8,8 @@ import orjson
 import pytest
 
 from shared.tokens import Role
-from tests.gateway.support import OTHER_PLAYER, PLAYER, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 
 EXCLUSIONS = f"/api/v1/users/{PLAYER}/exclusions"
 NUMBER = "00000000-0000-0000-0000-000000000007"

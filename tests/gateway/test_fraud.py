@@ -9,18 +9,8 @@ import pytest
 
 from gateway.domain.fraud import FlagPage, ScoreHistory
 from shared.tokens import Role
-from tests.gateway.support import (
-    MOMENT_TEXT,
-    OTHER_PLAYER,
-    PLAYER,
-    REASON,
-    SCORE,
-    FakeCompliance,
-    FakeWallet,
-    bearer,
-    build,
-    client_of,
-)
+from tests.gateway.fakes import MOMENT_TEXT, OTHER_PLAYER, PLAYER, REASON, SCORE, FakeCompliance, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 
 FLAG_ID = "00000000-0000-0000-0000-0000000000f1"
 SCORES, FLAGS, RULES = f"/api/v1/users/{PLAYER}/fraud-score", "/api/v1/fraud/flags", "/api/v1/fraud/rules"

@@ -9,7 +9,8 @@ import pytest
 
 from gateway.endpoints import streams
 from shared.tokens import Role
-from tests.gateway.support import MOMENT_TEXT, PLAYER, FakeCompliance, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import MOMENT_TEXT, PLAYER, FakeCompliance, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 
 JOB_ID = "00000000-0000-0000-0000-0000000000b1"
 BACKTESTS, REPROCESSING, MONITORING = (f"/api/v1/fraud/{what}" for what in ("backtests", "reprocessing", "monitoring"))

@@ -25,7 +25,7 @@ from shared.errors import BrokerUnavailable, CommandIdReused, ServiceUnavailable
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
 from shared.tracing import Tracing
-from tests.gateway.support import OTHER_PLAYER, PLAYER
+from tests.gateway.fakes import OTHER_PLAYER, PLAYER
 
 REPLY_TO = ReplyTo(3, "gateway-1")
 

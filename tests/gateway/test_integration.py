@@ -19,7 +19,8 @@ from shared.contracts.commands import decode
 from shared.contracts.topics import WALLET_COMMANDS, WALLET_REPLIES
 from shared.errors import BrokerUnavailable, ConfigurationError
 from shared.tokens import Role
-from tests.gateway.support import BET, DEPOSIT, PLAYER, FakeWallet, bearer, client_of, development_keys, settings
+from tests.gateway.fakes import PLAYER, FakeWallet
+from tests.gateway.support import BET, DEPOSIT, bearer, client_of, development_keys, settings
 from tests.support import eventually
 
 pytestmark = pytest.mark.integration

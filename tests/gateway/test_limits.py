@@ -12,7 +12,8 @@ from shared.contracts.limits import LimitName
 from shared.contracts.readings import Check, LimitReading, PendingRaise, WindowUse
 from shared.testing import MOMENT
 from shared.tokens import Role
-from tests.gateway.support import BET, OTHER_PLAYER, PLAYER, FakeWallet, bearer
+from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeWallet
+from tests.gateway.support import BET, bearer
 
 USERS = f"/api/v1/users/{PLAYER}"
 LIMIT = f"{USERS}/limits/DAILY_LOSS_LIMIT"

@@ -9,7 +9,8 @@ import orjson
 import pytest
 
 from shared.tokens import Role
-from tests.gateway.support import OTHER_PLAYER, PLAYER, FakeCompliance, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeCompliance, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 
 PAYMENTS = "/api/v1/payments"
 ASKED: dict[str, Any] = {

@@ -12,7 +12,8 @@ from shared.contracts.events import LedgerEvent
 from shared.signing import content
 from shared.testing import MOMENT
 from shared.tokens import Role
-from tests.gateway.support import BET, DEPOSIT, OTHER_PLAYER, PLAYER, FakeWallet, bearer
+from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeWallet
+from tests.gateway.support import BET, DEPOSIT, bearer
 
 SIGNING = SigningKeys.parse("s1:" + "11" * 32)
 

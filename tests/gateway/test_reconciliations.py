@@ -7,7 +7,8 @@ import httpx2
 import pytest
 
 from shared.tokens import Role
-from tests.gateway.support import PLAYER, STATE, FakeWallet, bearer
+from tests.gateway.fakes import PLAYER, STATE, FakeWallet
+from tests.gateway.support import bearer
 
 PATH = "/api/v1/reconciliations"
 OCTOBER = {"from": "2026-10-01T00:00:00Z", "to": "2026-11-01T00:00:00Z"}

@@ -12,7 +12,8 @@ from compliance_service.domain import audit
 from shared.contracts.kinds import Account, Kind
 from shared.tokens import Role
 from tests.gateway.conftest import Gateway
-from tests.gateway.support import DEPOSIT, PLAYER, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import PLAYER, FakeWallet
+from tests.gateway.support import DEPOSIT, bearer, build, client_of
 from tests.gateway.test_access import concrete, described
 from tests.gateway.test_exclusions import ASKED as EXCLUSION
 from tests.gateway.test_fraud import FLAG

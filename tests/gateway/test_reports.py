@@ -5,7 +5,8 @@ import pytest
 
 from shared.contracts.reports import Format
 from shared.tokens import Role
-from tests.gateway.support import FakeCompliance, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import FakeCompliance, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 
 FINANCE = bearer(Role.FINANCE, subject="ann")
 PERIOD = {"from": "2026-11-01", "to": "2026-11-30"}

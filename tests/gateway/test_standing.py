@@ -13,7 +13,8 @@ from gateway.domain.standing import LastKnown, ResponsibleGamingView, StatusView
 from gateway.endpoints import standing
 from shared.testing import MOMENT
 from shared.tokens import Role
-from tests.gateway.support import PLAYER, FakeWallet, bearer, build, client_of
+from tests.gateway.fakes import PLAYER, FakeWallet
+from tests.gateway.support import bearer, build, client_of
 from tests.gateway.test_exclusions import EXCLUSION
 from tests.gateway.test_kyc import VIEW
 
