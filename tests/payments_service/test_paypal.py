@@ -19,7 +19,14 @@ from ops.development_certificates import Certificates, make
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.handlers.providers import paypal
 from payments_service.handlers.providers.paypal import PayPalProvider
-from payments_service.handlers.providers.paypal_signatures import MAX_CERTIFICATE_BYTES, at_paypal, signed_text
+from payments_service.handlers.providers.paypal_signatures import (
+    MAX_CERTIFICATE_BYTES,
+    NotTrusted,
+    Trust,
+    at_paypal,
+    checked,
+    signed_text,
+)
 from payments_service.handlers.providers.reading import MAX_WEBHOOK_BYTES
 from shared.errors import InvalidInput, ServiceUnavailable, TooLarge, Unauthenticated
 from tests.payments_service.samples import NOW, PAYMENT, paypal_event
@@ -63,17 +70,20 @@ class FakePayPal:
         return json.loads(found.content)
 
 
+def trusted(authority: str) -> Trust:
+    return paypal.trust(x509.load_pem_x509_certificates(authority.encode()), paypal.LIVE)
+
+
 def provider(
     fake: Callable[[httpx2.Request], httpx2.Response], *webhook_ids: str, authority: str = OURS.authority
 ) -> PayPalProvider:
-    roots = x509.load_pem_x509_certificates(authority.encode())
     return PayPalProvider(
         httpx2.AsyncClient(transport=httpx2.MockTransport(fake)),
         api_base=paypal.LIVE,
         client_id="id",
         client_secret="secret",
         webhook_ids=webhook_ids or ("WEBHOOK1",),
-        trust=paypal.trust(roots, paypal.LIVE),
+        trust=trusted(authority),
         return_url="https://product/return",
         clock=lambda: NOW,
     )
@@ -150,6 +160,15 @@ class TestWebhooks:
                 await provider(fake).read_webhook(headers, body, NOW)
         fake.certificate = as_pem(certificate)
         assert await provider(fake).read_webhook(headers, body, NOW)
+
+    async def test_a_certificate_whose_signature_leaves_bits_out_fails(self) -> None:
+        certificate = x509.load_pem_x509_certificate(OURS.certificate.encode())
+        whole = certificate.public_bytes(Encoding.DER)
+        start = len(whole) - len(certificate.signature)
+        # An even last byte, so that its last bit may be called unused and the encoding stays a good one.
+        padded = whole[: start - 1] + b"\1" + whole[start:-1] + bytes([whole[-1] & 0xFE])
+        with pytest.raises(NotTrusted, match="whole bytes"):
+            checked(x509.load_pem_x509_certificates(as_pem(padded).encode()), trusted(OURS.authority), NOW)
 
     @pytest.mark.parametrize("name", sorted(signed(b"")))
     async def test_one_without_a_header_fails(self, name: str) -> None:

@@ -16,6 +16,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.verification import PolicyBuilder, Store, VerificationError
 
 from payments_service.handlers.providers import reading
@@ -121,6 +122,9 @@ class Verifier:
 def checked(chain: Sequence[x509.Certificate], trust: Trust, now: datetime) -> tuple[RSAPublicKey, datetime]:
     """The key of the first certificate, and until when. Raises NotTrusted unless it leads to a root, now, by name."""
     leaf, *between = chain
+    # The count of unused bits before a signature is not signed. RSA's are whole bytes: another count is a forged copy.
+    if not all(each.public_bytes(Encoding.DER).endswith(b"\0" + each.signature) for each in chain):
+        raise NotTrusted("a certificate's signature is not whole bytes")
     verifier = (
         PolicyBuilder()
         .store(Store(list(trust.roots)))
