@@ -5,7 +5,7 @@ its signature as JSON: keys sorted, no spaces, UTF-8. The signature is Ed25519, 
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, fields
 from datetime import date, datetime, timedelta
 from typing import Any, NamedTuple
 
@@ -21,6 +21,8 @@ from shared.money import to_decimal, to_minor
 FORM = "langsense.report.v1"
 
 Report = dict[str, Any]
+
+_HEADLINE = tuple(each.name for each in fields(figures.Headline))
 
 
 class Corrected(NamedTuple):
@@ -77,7 +79,7 @@ def currencies(facts: Facts) -> Report:
     return {
         currency: {
             **figures.in_decimals(asdict(found), currency),
-            "days": {day.isoformat(): figures.in_decimals(asdict(of), currency) for day, of in days[currency].items()},
+            "days": {day.isoformat(): _headline(of, currency) for day, of in days[currency].items()},
         }
         for currency, found in figures.of_period(facts).items()
     }
@@ -85,11 +87,7 @@ def currencies(facts: Facts) -> Report:
 
 def headlines(facts: Facts) -> Report:
     """What a report says of the period before."""
-    names = figures.Headline.__dataclass_fields__
-    return {
-        currency: figures.in_decimals({name: getattr(found, name) for name in names}, currency)
-        for currency, found in figures.of_period(facts).items()
-    }
+    return {currency: _headline(found, currency) for currency, found in figures.of_period(facts).items()}
 
 
 def signed(report: Report, keys: SigningKeys) -> Report:
@@ -131,6 +129,12 @@ def differences(says: Any, holds: Any, place: str = "") -> Iterator[str]:
             yield from differences(one, other, f"{place} {number}")
     elif says != holds:
         yield f"{place}: the report says {says}, the journal gives {holds}"
+
+
+def _headline(found: figures.Headline, currency: str) -> Report:
+    # Plain values: `asdict` would take each apart and copy it.
+    shown: Report = figures.in_decimals({name: getattr(found, name) for name in _HEADLINE}, currency)
+    return shown
 
 
 def _stated(fee: Fee) -> Report:
