@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from metrics_service.domain.closing import to_close
-from metrics_service.repository import days
+from metrics_service.repository import days, totals
 from metrics_service.settings import Settings
 from shared import database, logs
 from shared.clock import Clock
@@ -52,6 +52,7 @@ class Closing:
             return 0
         async with database.transaction(self._engine) as connection:
             await days.close(connection, due, self._zone.key, now)
+            await totals.merge(connection, due)
         log.info("days_closed", first=due[0].isoformat(), last=due[-1].isoformat())
         return len(due)
 

@@ -1,11 +1,13 @@
 """Adding up: what a batch of ledger rows adds, in a fixed number of statements."""
 
 from collections.abc import Mapping, Sequence
+from datetime import date
 from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from metrics_service.domain.fold import Increments, OwedKey, Total, TotalKey, by_day
+from metrics_service.tables import ALL_LANES
 from shared import database
 from shared.figures.facts import LARGEST_WINS, Cut, Win
 from shared.figures.rules import Owed
@@ -61,6 +63,24 @@ _WINS = f"""WITH new AS (
 _HEADS = """INSERT INTO lane_heads (lane, position, head)
     SELECT * FROM unnest($1::smallint[], $2::bigint[], $3::bytea[])
     ON CONFLICT (lane) DO UPDATE SET position = excluded.position, head = excluded.head"""
+
+
+def _merge(table: str, alike: str, added: Sequence[str]) -> str:
+    sums, sum_up = ", ".join(f"sum({name})" for name in added), ", ".join(f"{n} = t.{n} + excluded.{n}" for n in added)
+    return f"""WITH each AS (DELETE FROM {table} WHERE day = ANY($1::date[]) AND lane <> {ALL_LANES} RETURNING *)
+        INSERT INTO {table} AS t (lane, day, {alike}, {", ".join(added)})
+        SELECT {ALL_LANES}, day, {alike}, {sums} FROM each GROUP BY day, {alike}
+        ON CONFLICT (lane, day, {alike}) DO UPDATE SET {sum_up}"""  # noqa: S608
+
+
+_MERGED = (_merge("daily_totals", _ALIKE, ("rows", "amount")), _merge("daily_owed", "currency", ("cash", "reserved")))
+
+
+async def merge(connection: AsyncConnection, days: Sequence[date]) -> None:
+    """Make one row of the lanes' rows, on days that nobody adds to until the transaction ends."""
+    driver = await database.driver(connection)
+    for statement in _MERGED:
+        await driver.execute(statement, days)
 
 
 async def save(connection: AsyncConnection, increments: Increments) -> None:

@@ -8,14 +8,17 @@ from typing import Any
 
 import asyncpg
 import pytest
+from sqlalchemy import select
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from metrics_service.handlers import ledger as handlers
+from metrics_service.repository import days, totals
 from metrics_service.repository.reports import ReportKeys, Reports
-from metrics_service.tables import inbox
+from metrics_service.tables import ALL_LANES, daily_owed, daily_totals, inbox
 from ops import proof
 from ops.proof.reported import reported
 from shared import clock
+from shared import database as databases
 from shared.checkpoints import PublicKeys
 from shared.contracts.events import LedgerEvent
 from shared.figures.report import signed
@@ -135,6 +138,32 @@ async def check_everything(database: Database, engine: AsyncEngine) -> None:
 
 @pytest.mark.usefixtures("month")
 async def test_every_figure_equals_a_plain_sum_over_the_journal(database: Database, engine: AsyncEngine) -> None:
+    await check_everything(database, engine)
+
+
+@pytest.mark.usefixtures("month")
+async def test_figures_stay_when_days_close_and_when_late_rows_come(database: Database, engine: AsyncEngine) -> None:
+    before = await make(engine)
+    over = [FIRST_DAY + timedelta(days=number) for number in range(DAYS - 1)]
+    for some in (over[:20], over):
+        async with databases.transaction(engine) as connection:
+            await days.close(connection, some, "UTC", NOW)
+            await totals.merge(connection, some)
+    after = await make(engine)
+    assert after["currencies"] == before["currencies"]
+    assert after["open_days"] == [LAST_DAY.isoformat()]
+    async with databases.reading(engine) as connection:
+        for table in (daily_totals, daily_owed):
+            of_lanes = select(table.c.day).distinct().where(table.c.lane != ALL_LANES)
+            assert set((await connection.execute(of_lanes)).scalars()) == {LAST_DAY}
+    late = list(Play(7000, players=300).rows())[6000:]
+    await write(database, late)
+    await take(engine, handlers.applying(ZONE, clock.utc_now), late)
+    assert (await make(engine))["restatements"]
+    await check_everything(database, engine)
+    # As an instance does that saw the same days to close, and comes second.
+    async with databases.transaction(engine) as connection:
+        await totals.merge(connection, over)
     await check_everything(database, engine)
 
 
