@@ -1,7 +1,8 @@
 """`make bench`: whether figures keep up with the wallet, and how long a month's summary takes while they do.
 
-First a month's events wait on Kafka, and the service reads, folds and commits them as fast as it can. Then RATE events
-a second go on, and the summary of that month, beside the one before it, is asked for over HTTP again and again.
+First a month's events wait on Kafka, and the service reads, folds and commits them as fast as it can. The month's days
+close, but for the last. Then RATE events a second go on, and the summary of that month, beside the one before it, is
+asked for over HTTP again and again.
 """
 
 import asyncio
@@ -23,10 +24,13 @@ import httpx2
 from rich.console import Console
 
 from bench.wallet import RESULTS, cpu_s
+from metrics_service.repository import days, totals
+from metrics_service.tables import SCHEMA
 from ops import provision
 from ops.infrastructure import Broker, Postgres, broker, free_port, postgres
 from ops.infrastructure.processes import Child
 from shared import broker as kafka
+from shared import database
 from shared.broker import BrokerOptions, Publisher
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind, Reason
@@ -106,9 +110,11 @@ async def _measure(server: Postgres, running: Broker, folder: Path) -> Measured:
     try:
         for _ in range(EVENTS // AT_ONCE):
             await asyncio.gather(*[await _publish(publisher, next(rows)) for _ in range(AT_ONCE)])
-        service = _start(options, provision.service_dsn(admin_dsn, "metrics_service", password), folder)
+        service_dsn = provision.service_dsn(admin_dsn, "metrics_service", password)
+        service = _start(options, service_dsn, folder)
         try:
             per_s, cpu_us = await _catch_up(connection, service.child)
+            await _close(service_dsn)
             took = await _summaries(service, publisher, rows)
         finally:
             service.child.stop()
@@ -135,6 +141,18 @@ async def _catch_up(connection: "asyncpg.Connection[asyncpg.Record]", service: C
         if now > deadline or not service.alive():
             raise SystemExit(f"{applied} of {wanted} events were folded; see {service.log}")
         await asyncio.sleep(0.05)
+
+
+async def _close(dsn: str) -> None:
+    """As the service would, were there a wallet that it could ask for its heads."""
+    over = [(FIRST + timedelta(days=number)).date() for number in range(DAYS - 1)]
+    engine = database.create_engine(dsn, application="bench", schema=SCHEMA, pool_size=1)
+    try:
+        async with database.transaction(engine) as connection:
+            await days.close(connection, over, "UTC", datetime.now(UTC))
+            await totals.merge(connection, over)
+    finally:
+        await engine.dispose()
 
 
 async def _summaries(service: Service, publisher: Publisher, rows: Iterator[LedgerEvent]) -> list[float]:
