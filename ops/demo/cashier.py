@@ -5,7 +5,7 @@ import contextlib
 import random
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import UUID
@@ -26,6 +26,7 @@ TIMEOUT_S = 20.0
 # What was asked for last is told of within this; a webhook that is lost costs a minute.
 AGREED_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.5
+REVIEW = "review"
 ENDED = ("completed", "failed", "cancelled", "refunded", "charged_back")
 # The sandbox leaves what is paid with the first open until it is told how it ends.
 INSTRUMENTS = ("tok_waiting", "tok_visa", "tok_declined")
@@ -37,7 +38,7 @@ class Paid:
 
     outcomes: Counter[tuple[str, str]] = field(default_factory=Counter)
     unanswered: list[str] = field(default_factory=list)
-    # What its provider still thinks about.
+    # What its provider still has to end. What waits for review waits for people, and none of them plays here.
     open: set[str] = field(default_factory=set)
 
 
@@ -92,19 +93,19 @@ class Cashier:
         found: dict[str, Any] = response.json()
         paid.outcomes[direction, found.get("code") or found["status"]] += 1
         if response.status_code in (httpx2.codes.CREATED, httpx2.codes.ACCEPTED):
-            paid.open |= {part["id"] for part in found["parts"] if part["status"] not in ENDED}
+            paid.open |= {part["id"] for part in found["parts"] if not _left(part)}
 
     async def _end_open(self, paid: Paid) -> None:
         """Have the sandbox end what it has left open. What has not come to it yet is asked again."""
         for payment_id in sorted(paid.open):
             path = f"/control/payments/{payment_id}"
             answer = await self._sandbox.post(path, json={"outcome": "completed"})
-            if answer.status_code != httpx2.codes.NOT_FOUND or await self._ended(payment_id):
+            if answer.status_code != httpx2.codes.NOT_FOUND or await self._is_left(payment_id):
                 paid.open.discard(payment_id)
 
-    async def _ended(self, payment_id: str) -> bool:
+    async def _is_left(self, payment_id: str) -> bool:
         response = await self._door.get(f"/api/v1/payments/{payment_id}")
-        return response.is_success and response.json()["status"] in ENDED
+        return response.is_success and _left(response.json())
 
     async def _compared(self) -> Check:
         books = payments.of_books((await self._sandbox.get("/books")).raise_for_status().json())
@@ -113,6 +114,11 @@ class Cashier:
         async with proof.snapshot(self._places.database_urls["wallet"]) as connection:
             ledger = await payments.of_ledger(connection, PROVIDER)
         return payments.agreement(books, ours, ledger)
+
+
+def _left(payment: Mapping[str, Any]) -> bool:
+    """Whether its provider has nothing more to do with it."""
+    return payment["status"] in ENDED or payment["waits_for"] == REVIEW
 
 
 @contextlib.asynccontextmanager

@@ -64,7 +64,7 @@ def show(console: Console, result: Result, checks: Sequence[Check]) -> None:
         said = ", ".join(
             f"{direction} {outcome} {count}" for (direction, outcome), count in sorted(result.paid.items())
         )
-        console.print(f"{result.paid.total()} payments through the sandbox: {said}")
+        console.print(f"{result.paid.total()} payments through the sandbox, as they were answered: {said}")
     show_checks(console, checks)
 
 

@@ -2,10 +2,17 @@
 
 import asyncio
 import itertools
+from collections.abc import Callable
+from pathlib import Path
 
+import httpx2
+import pytest
+
+from ops.demo.cashier import Cashier
 from ops.demo.casino import Result, percentile, play
 from ops.demo.players import Asked, Player, Request
 from ops.demo.report import as_json
+from ops.places import Places
 from ops.proof import Check
 from shared.contracts.kinds import NEEDS_PROVIDER, NEEDS_REFERENCE, Kind
 from shared.contracts.limits import LimitName
@@ -110,3 +117,29 @@ def test_a_check_with_a_finding_makes_the_whole_not_hold() -> None:
     checks = [Check("one", "", []), Check("two", "", ["wrong"])]
     assert as_json(Result(), checks)["holds"] is False
     assert as_json(Result(), checks[:1])["holds"] is True
+
+
+@pytest.mark.parametrize(
+    ("status", "waits_for", "left"),
+    [("processing", None, False), ("created", "queue", False), ("created", "review", True), ("completed", None, True)],
+)
+async def test_a_payment_is_waited_for_until_it_has_ended_or_is_peoples_to_end(
+    status: str, waits_for: str | None, left: bool
+) -> None:
+    part = {"id": "p1", "status": status, "waits_for": waits_for}
+
+    def door(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(202, json={**part, "parts": [part]})
+
+    def sandbox(request: httpx2.Request) -> httpx2.Response:
+        return httpx2.Response(404)
+
+    places = Places("http://door", "127.0.0.1:1", Path(), {}, {})
+    cashier = Cashier(client(door), client(sandbox), places)
+    paid = await cashier.serve([Player(42, 1)], rate=1000, duration_s=0.15, seed=7)
+    assert paid.outcomes.total() == 1
+    assert paid.open == (set() if left else {"p1"})
+
+
+def client(answer: Callable[[httpx2.Request], httpx2.Response]) -> httpx2.AsyncClient:
+    return httpx2.AsyncClient(base_url="http://there", transport=httpx2.MockTransport(answer))
