@@ -29,7 +29,7 @@ def check_command(
     if as_json:
         typer.echo(json.dumps([{**each._asdict(), "raised": each.raised} for each in found], indent=2))
     else:
-        Console().print(check.table(found))
+        Console().print(check.shown(found))
     raise typer.Exit(check.worst(found))
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
+from rich.console import Group
 from rich.table import Table
 
 from ops.places import Places
@@ -127,11 +128,20 @@ def worst(found: Iterable[Finding]) -> int:
     return max((EXIT_CODES[each.severity] for each in found if each.raised), default=0)
 
 
-def table(found: Sequence[Finding]) -> Table:
-    """The alarms as a person reads them, what is raised first."""
-    shown = Table("alarm", "of", "value", "above", "", "what it means", title=None)
-    for each in sorted(found, key=lambda each: (not each.raised, -EXIT_CODES[each.severity])):
+def shown(found: Sequence[Finding]) -> Group:
+    """The alarms as a person reads them, what is raised first; under them what it means."""
+    ranked = sorted(found, key=lambda each: (not each.raised, -EXIT_CODES[each.severity]))
+    table = Table("alarm", "of", "value", "above", "", title=None)
+    # A name is what is looked for in the runbook: no terminal is too narrow for the whole of it.
+    table.columns[0].no_wrap = table.columns[-1].no_wrap = True
+    table.columns[0].overflow = table.columns[1].overflow = "fold"
+    for each in ranked:
         state = f"[{_COLOURS[each.severity]}]{each.severity}[/]" if each.raised else "[green]well[/]"
-        what = f"{each.summary} See docs/runbook.md#{each.anchor}" if each.raised else ""
-        shown.add_row(each.name, each.of, f"{each.value:g}", f"{each.above:g}", state, what)
-    return shown
+        table.add_row(each.name, each.of, f"{each.value:g}", f"{each.above:g}", state)
+    # Of one alarm that is raised for several, once.
+    meanings = dict.fromkeys(_meaning(each) for each in ranked if each.raised)
+    return Group(table, *meanings)
+
+
+def _meaning(finding: Finding) -> str:
+    return f"[bold]{finding.name}[/]: {finding.summary} See docs/runbook.md#{finding.anchor}"

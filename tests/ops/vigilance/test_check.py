@@ -1,9 +1,12 @@
 """Alarms by what services say: each raised above its value, and never at it."""
 
+import io
+
 import pytest
+from rich.console import Console
 
 from ops.vigilance.alarms import ALARMS, Alarm, Combine, Severity
-from ops.vigilance.check import Finding, Sample, findings, worst
+from ops.vigilance.check import Finding, Sample, findings, shown, worst
 
 
 def sample(metric: str, value: float, service: str = "wallet", **labels: str) -> Sample:
@@ -75,3 +78,16 @@ def test_a_share_is_of_its_own_process_and_of_none_where_there_is_nothing_to_sha
 def test_the_exit_code_is_that_of_the_worst(raised: list[Severity], code: int) -> None:
     well = Finding("well", Severity.CRITICAL, "", 0, 0, "", "")
     assert worst([well, *(well._replace(severity=severity, value=1) for severity in raised)]) == code
+
+
+def test_a_narrow_terminal_shows_the_whole_name_of_each_alarm_and_what_is_raised_means_once() -> None:
+    paper = io.StringIO()
+    found = [
+        Finding(each.name, each.severity, of, 1, 0, each.summary, each.anchor) for each in ALARMS for of in ("a", "b")
+    ]
+    Console(file=paper, width=80).print(shown(found))
+    text = paper.getvalue()
+    for each in ALARMS:
+        assert text.count(f" {each.name} ") == 2
+        assert text.count(f"\n{each.name}: ") == 1
+        assert f"docs/runbook.md#{each.anchor}" in text
