@@ -15,6 +15,9 @@ from shared.contracts.kyc import KycView
 from shared.contracts.play import Protection
 from shared.contracts.readings import RestrictionsReading
 
+# The state of KYC in which staff looks at a player, and the code that the player reads meanwhile.
+_REVIEW, _IN_REVIEW = "review", "IN_REVIEW"
+
 
 class _View(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -143,10 +146,15 @@ def shown(part: str, found: Any, caller: Caller, user_id: int) -> Any:
 
 
 def kyc(view: KycView, caller: Caller) -> dict[str, Any]:
-    """What this caller may read: a player has neither staff's reasons nor a field in clear."""
+    """What this caller may read: a player has neither staff's reasons nor a field in clear.
+
+    Why somebody looks at a player is staff's too: the code alone would say that another one holds its document.
+    """
     found = view.model_dump(mode="json", exclude_none=False)
     if Scope.READ_KYC_STATE not in caller.scopes and found["reason"] is not None:
         del found["reason"]["staff"]
+        if view.state == _REVIEW:
+            found["reason"]["code"] = _IN_REVIEW
     if Scope.READ_KYC not in caller.scopes or view.fields is None:
         del found["fields"]
     return found

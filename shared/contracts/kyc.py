@@ -185,7 +185,10 @@ class KycDocumentView(BaseModel):
 
 
 class KycReasonView(BaseModel):
-    """Why it stands so: a stable `code`, what the player may read, and what only staff may."""
+    """Why it stands so: a stable `code`, what the player may read, and what only staff may.
+
+    While staff looks at it a player reads the code `IN_REVIEW`.
+    """
 
     code: str
     public: str

@@ -58,7 +58,7 @@ async def test_a_player_submits_and_reads_no_reason_of_staff(
 ) -> None:
     response = await client.post(KYC, json=SHOWN, headers=bearer(Role.PLAYER))
     assert response.status_code == 201, response.text
-    assert response.json()["reason"] == {"code": "DOCUMENT_HELD", "public": "We are looking at it."}
+    assert response.json()["reason"] == {"code": "IN_REVIEW", "public": "We are looking at it."}
     assert "fields" not in response.json()
     asked = orjson.loads(compliance.asked[0].content)
     assert (asked["actor"], asked["submission"]["name"]) == (str(PLAYER), SHOWN["name"])
