@@ -30,6 +30,8 @@ from shared.contracts.payments import (
 from shared.money import to_decimal
 
 MAX_REPORT_BYTES = 1024 * 1024
+# How a payment can have ended, the worst first; all else is before that.
+_ENDS = {status: n for n, status in enumerate(("failed", "cancelled", "charged_back", "refunded", "completed"))}
 _AMOUNTS = frozenset({"in", "out", "back", "fees"})
 
 
@@ -77,7 +79,10 @@ class PaymentPart(BaseModel):
 
 
 class Payment(PaymentPart):
-    """A payment with its parts: one, or several that sum up to its amount."""
+    """A payment with its parts: one, or several that sum up to its amount. It stands where its hindmost part does.
+
+    Staff reads each part by its own id, and decides on it alone.
+    """
 
     parts: list[PaymentPart]
     refunds: list[PaymentPart] = []
@@ -160,12 +165,19 @@ def part(found: PaymentView) -> dict[str, Any]:
     return view
 
 
+def whole(parts: Sequence[PaymentView]) -> dict[str, Any]:
+    """All parts of a payment as one: their sum, and the state of the one that is furthest from having worked."""
+    behind = min(parts, key=lambda each: _ENDS.get(each.status, -1))
+    total = to_decimal(sum(each.amount_minor for each in parts), behind.currency)
+    stands = {name: getattr(behind, name) for name in ("status", "posted", "waits_for", "reason")}
+    return part(parts[0]) | stands | {"amount": total}
+
+
 def begun(parts: Sequence[PaymentView]) -> tuple[HTTPStatus, dict[str, Any]]:
     """What is answered to a request: the payment, as a whole and in its parts."""
-    first = parts[0]
-    whole = part(first) | {"amount": to_decimal(sum(each.amount_minor for each in parts), first.currency)}
-    done = all(each.status == "completed" for each in parts)
-    return (HTTPStatus.CREATED if done else HTTPStatus.ACCEPTED), {**whole, "parts": [part(each) for each in parts]}
+    view = whole(parts)
+    done = view["status"] == "completed"
+    return (HTTPStatus.CREATED if done else HTTPStatus.ACCEPTED), view | {"parts": [part(each) for each in parts]}
 
 
 def refusal(parts: Sequence[PaymentView]) -> str | None:
@@ -176,8 +188,13 @@ def refusal(parts: Sequence[PaymentView]) -> str | None:
 
 
 def detail(found: PaymentDetail, *, for_staff: bool) -> dict[str, Any]:
-    """A payment with its parts; for staff with how it came to stand where it stands, and who said what."""
-    view = part(found) | {name: [part(each) for each in getattr(found, name)] for name in ("parts", "refunds")}
+    """A payment with its parts; for staff with how it came to stand where it stands, and who said what.
+
+    By the id that it was asked for under a player reads all of it as one; staff decides on each part by its own.
+    """
+    is_asked_for = found.id == found.group_id and not for_staff
+    view = whole(found.parts) if is_asked_for else part(found)
+    view |= {name: [part(each) for each in getattr(found, name)] for name in ("parts", "refunds")}
     if for_staff:
         more = found.model_dump(mode="json", include={"moves", "said"})
         view |= more

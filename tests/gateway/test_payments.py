@@ -81,6 +81,30 @@ async def test_a_split_withdrawal_shows_its_parts(client: httpx2.AsyncClient, se
     assert (found["amount"], [part["amount"] for part in found["parts"]]) == ("25.00", ["15.00", "10.00"])
 
 
+@pytest.mark.parametrize(
+    ("first", "second", "status", "stands"),
+    [
+        ("completed", "processing", 202, "processing"),
+        ("unknown", "completed", 202, "unknown"),
+        ("completed", "failed", 202, "failed"),
+        ("failed", "created", 202, "created"),
+        ("completed", "completed", 201, "completed"),
+    ],
+)
+async def test_a_split_withdrawal_stands_where_its_hindmost_part_does(
+    client: httpx2.AsyncClient, service: FakePayments, first: str, second: str, status: int, stands: str
+) -> None:
+    parts = [view(status=first, reference="r1"), view(status=second, reference="r2")]
+    service.answer = parts
+    found = await client.post(f"{PAYMENTS}/withdrawals", json=ASKED, headers=bearer(Role.PLAYER))
+    assert (found.status_code, found.json()["status"]) == (status, stands)
+    one = parts[0] | {"group_id": parts[0]["id"]}
+    service.answer = one | {"parts": parts, "moves": [], "said": []}
+    for role, shown in ((Role.PLAYER, ("50.00", stands)), (Role.FINANCE, ("25.00", first))):
+        read = (await client.get(f"{PAYMENTS}/{one['id']}", headers=bearer(role))).json()
+        assert (read["amount"], read["status"]) == shown
+
+
 async def test_what_the_rules_refuse_is_a_problem_with_its_code(
     client: httpx2.AsyncClient, service: FakePayments
 ) -> None:
