@@ -46,8 +46,8 @@ bench: $(VENV)/ready ## The wallet beside pgbench and bare inserts, proof, recon
 	@$(BIN)/python -m bench.detection
 	@$(BIN)/python -m bench.figures
 
-chaos: $(VENV)/ready ## The reliability tests for longer (WALLET_KILLS=60 PAYMENTS=1000); the wallet beside its model (WALLET_STEPS=50000)
-	@WALLET_KILLS=$${WALLET_KILLS:-60} PAYMENTS=$${PAYMENTS:-1000} $(BIN)/python -m pytest -m "slow or not slow" tests/reliability
+chaos: $(VENV)/ready ## The reliability tests for longer (WALLET_KILLS=60 PAYMENTS=2000); the wallet beside its model (WALLET_STEPS=50000)
+	@WALLET_KILLS=$${WALLET_KILLS:-60} PAYMENTS=$${PAYMENTS:-2000} $(BIN)/python -m pytest -m "slow or not slow" tests/reliability
 	@WALLET_STEPS=$${WALLET_STEPS:-50000} $(BIN)/python -m pytest -m slow -s tests/wallet_service/test_stateful.py
 
 LOCK := $(BIN)/uv pip compile --universal --python-version 3.11 --generate-hashes --no-header --quiet
