@@ -58,12 +58,14 @@ def pytest_testnodedown(node: Any) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """Tell the run's main process what these tests ran on, where this is not the main one."""
     if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output["servers"] = sorted(session.config.stash[SERVERS])
+        servers = session.config.stash[SERVERS]
+        output["servers"] = sorted(servers)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say what the integration tests ran on."""
-    for server in sorted(terminalreporter.config.stash[SERVERS]):
+    servers = terminalreporter.config.stash[SERVERS]
+    for server in sorted(servers):
         terminalreporter.write_line(server)
 
 

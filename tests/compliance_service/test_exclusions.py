@@ -52,12 +52,12 @@ async def setup(engine: AsyncEngine, settings: Settings) -> AsyncIterator[Setup]
 
 
 def an_exclusion(state: ExclusionState, **fields: Any) -> Exclusion:
-    return Exclusion(
-        **{"id": uuid4(), "user_id": PLAYER, "type": ExclusionType.TEMPORARY, "time_out": False, "state": state}
-        | {"reason": "enough", "actor": "player:42", "by_staff": False, "requested_at": MOMENT, "command_id": uuid4()}
-        | {"until": MOMENT + 48 * HOUR, "since": MOMENT, "lane": 0, "position": 7}
-        | fields
-    )
+    given: dict[str, Any] = {
+        **{"id": uuid4(), "user_id": PLAYER, "type": ExclusionType.TEMPORARY, "time_out": False, "state": state},
+        **{"reason": "enough", "actor": "player:42", "by_staff": False, "requested_at": MOMENT, "command_id": uuid4()},
+        **{"until": MOMENT + 48 * HOUR, "since": MOMENT, "lane": 0, "position": 7},
+    }
+    return Exclusion(**given | fields)
 
 
 def asked(kind: ExclusionType, hours: int | None, by: Actor = ITSELF) -> Asked:
@@ -99,7 +99,8 @@ class TestRules:
         assert setup.wallet.asked == []
 
     def test_a_type_that_the_pack_does_not_have_is_refused(self) -> None:
-        less = DEFAULT.model_copy(update={"exclusions": {ExclusionType.PERMANENT: DEFAULT.exclusions["PERMANENT"]}})
+        permanent = {ExclusionType.PERMANENT: DEFAULT.exclusions[ExclusionType.PERMANENT]}
+        less = DEFAULT.model_copy(update={"exclusions": permanent})
         with pytest.raises(Exception, match="has PERMANENT, and no TEMPORARY") as raised:
             request(PLAYER, asked(ExclusionType.TEMPORARY, 24), [], less, MOMENT)
         assert getattr(raised.value, "code", None) == "EXCLUSION_NOT_OFFERED"
@@ -325,11 +326,17 @@ class TestOfOthers:
     """What others ask of the wallet directly, as the ledger tells it."""
 
     def command(self, kind: Kind, hours: int | None = None) -> Command:
-        fields: dict[str, Any] = {"reference_id": "PERMANENT" if hours is None else "TEMPORARY"}
         return Command(
-            **{"command_id": uuid4(), "kind": kind, "user_id": PLAYER, "amount_minor": 0, "currency": NO_CURRENCY},
-            **{"reason": "seen", "actor": "risk-engine", "occurred_at": MOMENT},
-            **{"until": None if hours is None else MOMENT + hours * HOUR, **fields},
+            command_id=uuid4(),
+            kind=kind,
+            user_id=PLAYER,
+            amount_minor=0,
+            currency=NO_CURRENCY,
+            reference_id="PERMANENT" if hours is None else "TEMPORARY",
+            reason="seen",
+            actor="risk-engine",
+            occurred_at=MOMENT,
+            until=None if hours is None else MOMENT + hours * HOUR,
         )
 
     async def test_they_are_kept_with_the_rest_and_are_staffs(self, setup: Setup) -> None:

@@ -155,7 +155,7 @@ class TestFigures:
         assert found.positions == {"0": 3}
 
     async def test_raises_are_held_to_their_wait(self, inbox: LedgerInbox, engine: AsyncEngine, rows: Rows) -> None:
-        limit = {"reference_id": "DAILY_LOSS_LIMIT"}
+        limit: dict[str, Any] = {"reference_id": "DAILY_LOSS_LIMIT"}
         late = (MOMENT + 24 * HOUR).isoformat()
         rows.add(Kind.LIMIT_REQUEST, facts={"pending": 9, "pending_from": late}, **limit)
         rows.add(Kind.LIMIT_REQUEST, OTHER, facts={"after_own": 5}, **limit)

@@ -12,7 +12,7 @@ from aiokafka import ConsumerRecord
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from fraud_service.domain.observations import milliseconds
-from fraud_service.handlers.intake import Rounds, Signals, Take
+from fraud_service.handlers.intake import Rounds, Signals
 from fraud_service.handlers.ledger import applying
 from fraud_service.handlers.rulebook import RuleBook
 from fraud_service.handlers.scorer import Scorer
@@ -25,6 +25,7 @@ from shared.contracts.rounds import GameRound
 from shared.contracts.topics import GAME_ROUNDS, LEDGER_EVENTS, PAYMENTS_EVENTS
 from shared.errors import TransientError
 from shared.inbox import LedgerInbox
+from shared.subscriber import Take
 from shared.telemetry import Metrics
 from shared.testing import MOMENT, FakeLedger
 from tests.support import Database, Recorder, as_administrator, record

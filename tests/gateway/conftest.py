@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
+from typing import Any
 
 import httpx2
 import pytest
@@ -24,7 +25,8 @@ def gateway() -> Gateway:
     """Built once, for it takes longer than most tests, and keeps nothing of what it is asked but counts."""
     wallet = FakeWallet()
     callers = ("player", "client", "address")
-    return Gateway(build(wallet, **{f"rate_limit_per_{each}_per_s": 1_000_000 for each in callers}), wallet)
+    limits: dict[str, Any] = {f"rate_limit_per_{each}_per_s": 1_000_000 for each in callers}
+    return Gateway(build(wallet, **limits), wallet)
 
 
 @pytest.fixture

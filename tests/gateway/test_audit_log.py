@@ -25,7 +25,7 @@ def client(wallet: FakeWallet, compliance: FakeCompliance) -> httpx2.AsyncClient
 async def test_the_log_is_read_in_pages_of_the_same_question(
     client: httpx2.AsyncClient, compliance: FakeCompliance
 ) -> None:
-    query = {"user_id": 42, "from": "2026-10-01T00:00:00Z", "limit": 2}
+    query: dict[str, str | int] = {"user_id": 42, "from": "2026-10-01T00:00:00Z", "limit": 2}
     response = await client.get("/api/v1/audit-log", params=query, headers=STAFF)
     assert [entry["number"] for entry in response.json()["entries"]] == [9, 8]
 
@@ -36,7 +36,7 @@ async def test_the_log_is_read_in_pages_of_the_same_question(
 
 
 @pytest.mark.parametrize("query", [{"action": "export!"}, {"from": "yesterday"}, {"cursor": "x"}, {"user_id": 0}])
-async def test_a_question_that_is_none_is_refused(client: httpx2.AsyncClient, query: dict[str, str]) -> None:
+async def test_a_question_that_is_none_is_refused(client: httpx2.AsyncClient, query: dict[str, str | int]) -> None:
     response = await client.get("/api/v1/audit-log", params=query, headers=STAFF)
     assert (response.status_code, response.json()["code"]) == (422, "VALIDATION_FAILED")
 

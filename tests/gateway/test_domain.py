@@ -105,7 +105,7 @@ def test_what_is_sent_of_limits_is_what_the_document_says() -> None:
     for name in LimitName:
         of_its_own = {"withdrawals_from": MOMENT} if name in IN_SECONDS else {"window": window}
         for more in ({}, {"pending": pending, **of_its_own}):
-            found = LimitReading(name=name, currency="USD", **{**unset, **more})  # type: ignore[arg-type]
+            found = LimitReading(name=name, currency="USD", **{**unset, **more})
             TypeAdapter(LimitView).validate_python(limits.limit(found))
         for status in Status:
             changed = row.model_copy(update={"reference_id": name.value, "facts": facts, "status": status})

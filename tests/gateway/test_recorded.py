@@ -116,7 +116,7 @@ class Services:
 
 
 def door(wallet: FakeWallet, services: Services) -> FastAPI:
-    everybody = dict.fromkeys(("rate_limit_per_player_per_s", "rate_limit_per_client_per_s"), 1_000_000)
+    everybody: dict[str, Any] = {"rate_limit_per_player_per_s": 1_000_000, "rate_limit_per_client_per_s": 1_000_000}
     return build(wallet, services, services, services, **everybody)
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 import asyncpg
 import orjson
+from pydantic import JsonValue
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from shared import database as databases
@@ -105,7 +106,7 @@ class Play:
         entry = ENTRIES[kind]
         if self._draw.random() < 0.5:
             back = Entry(entry.credit, entry.debit)
-            facts = {"reversed_kind": kind.value}
+            facts: dict[str, JsonValue] = {"reversed_kind": kind.value}
             yield self._row(Kind.REVERSAL, amount // 3 + 1, provider=named, entry=back, facts=facts)
 
     def _row(
@@ -119,7 +120,7 @@ class Play:
         refused: bool = True,
         currency: str | None = None,
         entry: Entry | None = None,
-        facts: dict[str, str] | None = None,
+        facts: dict[str, JsonValue] | None = None,
     ) -> LedgerEvent:
         lane = lane_of(self._user, LANES)
         self._positions[lane] += 1

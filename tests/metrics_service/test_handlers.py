@@ -42,7 +42,7 @@ def expected(rows: Iterable[LedgerEvent]) -> Figures:
     counts: Counter[tuple[str, str, str, str]] = Counter()
     amounts: Counter[tuple[str, str, str, str]] = Counter()
     for row in rows:
-        key = (row.currency, row.kind.value, row.status.value, str(row.reason or ""))
+        key = (row.currency, str(row.kind), row.status.value, str(row.reason or ""))
         counts[key] += 1
         amounts[key] += row.amount_minor
     return {key: (counts[key], amounts[key]) for key in counts}

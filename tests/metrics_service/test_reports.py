@@ -97,10 +97,13 @@ def _whole(sql: str) -> str:
     return " - ".join(f"coalesce({term}, 0)" for term in sql.split(" - "))
 
 
+_COUNTED = frozenset({"active_players", "bet_count", "new_players"})
+
+
 def check(says: Report, holds: Mapping[str, int], currency: str) -> None:
     for name, value in holds.items():
         shown = says[name]
-        expected = value if name in {"active_players", "bet_count", "new_players"} else to_decimal(value, currency)
+        expected: int | str | None = value if name in _COUNTED else to_decimal(value, currency)
         if name == "average_stake" and shown is None:
             expected = None
         assert shown == expected, name

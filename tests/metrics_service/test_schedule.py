@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from email.message import EmailMessage
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import orjson
@@ -30,7 +31,7 @@ from ops.infrastructure import free_port
 from shared import clock
 from shared import database as databases
 from shared.contracts.kinds import Kind
-from shared.contracts.reports import Format, ReportMade
+from shared.contracts.reports import Every, Format, ReportMade
 from shared.errors import DeliveryFailed
 from shared.figures.report import Report
 from shared.reports.forms import render
@@ -42,7 +43,7 @@ from tests.metrics_service.play import take
 from tests.support import Database, as_administrator
 
 AT = time(23)
-ALL = frozenset({"day", "week", "month"})
+ALL: frozenset[Every] = frozenset({"day", "week", "month"})
 EVENING = datetime(2026, 11, 24, 23, 0, tzinfo=UTC)
 
 
@@ -300,7 +301,7 @@ async def test_a_bucket_has_each_form_once(reports: Reports, store: str) -> None
     await asyncio.to_thread(seen.create_dir, "reports")
     (run,) = missed(frozenset({"day"}), {}, EVENING, AT, ZONE)
     report = await reports.make(run.first_day, run.last_day)
-    given = {"report_bucket_endpoint": store, "report_bucket_key": key, "report_bucket_secret": secret}
+    given: dict[str, Any] = {"report_bucket_endpoint": store, "report_bucket_key": key, "report_bucket_secret": secret}
     settings = BucketSettings(report_bucket="reports/langsense", **given)
     for _ in range(2):
         await Bucket(settings, (Format.JSON, Format.XLSX)).send(run, report)

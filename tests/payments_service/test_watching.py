@@ -1,6 +1,7 @@
 """What those on call see: the share of payments that failed, of enough that ended lately, and reports that are late."""
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -13,7 +14,8 @@ from tests.payments_service.support import Setup
 
 pytestmark = pytest.mark.integration
 
-STRAIGHT, WRONG = {"status": State.COMPLETED, "due_at": None}, {"status": State.FAILED, "due_at": None}
+STRAIGHT: dict[str, Any] = {"status": State.COMPLETED, "due_at": None}
+WRONG: dict[str, Any] = {"status": State.FAILED, "due_at": None}
 
 
 async def failed(payments: Setup, after: timedelta = timedelta()) -> float:

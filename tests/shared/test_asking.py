@@ -8,7 +8,6 @@ from uuid import UUID
 import httpx2
 import pytest
 
-from shared import asking
 from shared.asking import WalletAsker
 from shared.contracts.commands import Command, decode
 from shared.contracts.exclusions import ExclusionType
@@ -71,7 +70,7 @@ async def test_looks_become_rarer_up_to_a_bound(monkeypatch: pytest.MonkeyPatch)
         pauses.append(seconds)
         await sleep(0)
 
-    monkeypatch.setattr(asking.asyncio, "sleep", note)
+    monkeypatch.setattr(asyncio, "sleep", note)
     looks = iter(range(100))
 
     def answer(request: httpx2.Request) -> httpx2.Response:

@@ -5,6 +5,7 @@ import logging
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from pydantic import JsonValue
 
 from shared import cards, logs
 from shared.errors import InvalidInput
@@ -31,7 +32,12 @@ HARMLESS = [
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_card_number_is_found_wherever_it_stands(number: str) -> None:
     assert cards.contains(number)
-    for value in ({"card": {"number": number}}, {"items": ["x", f"my card is {number}, thanks"]}, {number: 1}):
+    values: list[JsonValue] = [
+        {"card": {"number": number}},
+        {"items": ["x", f"my card is {number}, thanks"]},
+        {number: 1},
+    ]
+    for value in values:
         with pytest.raises(InvalidInput) as refused:
             cards.refuse(value)
         assert number not in str(refused.value)

@@ -88,8 +88,9 @@ def linked(span: ReadableSpan) -> set[int]:
 
 
 def own(span: ReadableSpan) -> int:
-    assert span.context is not None
-    return span.context.span_id
+    found = span.get_span_context()
+    assert found is not None
+    return found.span_id
 
 
 class TestOff:

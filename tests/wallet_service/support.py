@@ -205,9 +205,9 @@ class MemoryWallet:
         self.limits |= changes.limits
         self.restrictions |= changes.restrictions
         for account, posted_at, totals in changes.backdated:
-            for key, at in self.openings:
-                if key == account and at > posted_at:
-                    self.openings[key, at] = self.openings[key, at].plus(totals, times=-1)
+            for opened, at in self.openings:
+                if opened == account and at > posted_at:
+                    self.openings[opened, at] = self.openings[opened, at].plus(totals, times=-1)
         for account, (opened_at, totals) in changes.openings.items():
             assert (account, opened_at) not in self.openings
             self.openings[account, opened_at] = totals

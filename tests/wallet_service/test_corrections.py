@@ -55,7 +55,7 @@ def test_what_is_taken_back_otherwise_is_not_reversed(kind: Kind) -> None:
     assert {each for each, *_ in REVERSALS} == REVERSIBLE
 
 
-REFUSALS = (
+REFUSALS: tuple[tuple[Original | None, int, dict[str, int], Reason], ...] = (
     (None, 1000, {}, Reason.ORIGINAL_NOT_FOUND),
     (original(user_id=43), 1000, {}, Reason.ORIGINAL_NOT_FOUND),
     (original(status=Status.REFUSED), 1000, {}, Reason.NOT_REVERSIBLE),

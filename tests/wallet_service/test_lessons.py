@@ -5,6 +5,7 @@ import itertools
 from collections import Counter
 from collections.abc import AsyncIterator
 from functools import cache
+from typing import Any
 
 import pytest
 from sqlalchemy.ext.asyncio import AsyncEngine
@@ -45,8 +46,12 @@ def balances(made: MemoryWallet) -> tuple[int, int]:
     return account.cash_minor, account.reserved_minor
 
 
-def reversal_of(original: Command, amount: int | None = None, **fields: object) -> Command:
-    given = {"reference_id": str(original.command_id), "provider": original.provider, "currency": original.currency}
+def reversal_of(original: Command, amount: int | None = None, **fields: Any) -> Command:
+    given: dict[str, Any] = {
+        "reference_id": str(original.command_id),
+        "provider": original.provider,
+        "currency": original.currency,
+    }
     return command(Kind.REVERSAL, amount or original.amount_minor, **given | fields)
 
 
@@ -287,7 +292,7 @@ class TestLimits:
         made.take([out, command(Kind.WITHDRAWAL_HOLD, 100), command(Kind.GAME_BET, 100)])
         made.one(command(Kind.GAME_PAYOUT, 600))
         about = {Kind.REVERSAL: str(out.command_id), Kind.DISPUTE: str(out.command_id)}
-        fields = {"reference_id": about[kind], "provider": "stripe"} if kind in about else {}
+        fields: dict[str, Any] = {"reference_id": about[kind], "provider": "stripe"} if kind in about else {}
         for amount in (1000, 300, 100):
             made.one(command(kind, amount, **fields))
         clearing = sum(balance for key, balance in made.house.items() if key.account.startswith("clearing"))

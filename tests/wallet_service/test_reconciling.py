@@ -26,6 +26,8 @@ START = datetime(2026, 3, 1, tzinfo=UTC)
 # One row of the lane a minute, from START on.
 ROWS = 8
 
+Where = dict[str, int | str]
+
 
 def minutes(first: float, last: float) -> Period:
     return Period(start=START + timedelta(minutes=first), end=START + timedelta(minutes=last))
@@ -95,12 +97,12 @@ class TestDiscrepancies:
 
     async def test_a_row_whose_balance_does_not_follow(self, books: Books) -> None:
         await books.tamper(f"UPDATE wallet.transactions SET amount = 301 WHERE lane = {LANE} AND position = 4")
-        where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 4}
+        where: Where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 4}
         assert await books.found() == [discrepancy("balance", "699", "700", **where)]
 
     async def test_a_row_whose_balance_was_changed_and_the_row_after_it(self, books: Books) -> None:
         await books.tamper(f"UPDATE wallet.transactions SET reserved_after = 7 WHERE lane = {LANE} AND position = 4")
-        where = {"user_id": USER, "currency": "USD", "account": "reserved"}
+        where: Where = {"user_id": USER, "currency": "USD", "account": "reserved"}
         assert await books.found() == [
             discrepancy("balance", "0", "7", **where, position=4),
             # It is refused: nothing moves.
@@ -109,17 +111,17 @@ class TestDiscrepancies:
 
     async def test_a_refusal_that_was_made_posted(self, books: Books) -> None:
         await books.tamper(f"UPDATE wallet.transactions SET status = 'posted' WHERE lane = {LANE} AND position = 5")
-        where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 5}
+        where: Where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 5}
         assert await books.found() == [discrepancy("balance", "-9299", "700", **where)]
 
     async def test_the_first_row_of_the_period_follows_the_one_before_the_period(self, books: Books) -> None:
         await books.tamper(f"UPDATE wallet.transactions SET cash_after = 999 WHERE lane = {LANE} AND position = 1")
-        where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 4}
+        where: Where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 4}
         assert await books.found(minutes(2, 5)) == [discrepancy("balance", "699", "700", **where)]
 
     async def test_an_account_that_is_not_as_its_last_row_says(self, books: Books) -> None:
         await books.tamper(f"UPDATE wallet.accounts SET cash = 501 WHERE user_id = {USER} AND currency = 'JPY'")
-        where = {"user_id": USER, "currency": "JPY", "account": "cash", "position": 3}
+        where: Where = {"user_id": USER, "currency": "JPY", "account": "cash", "position": 3}
         assert await books.found() == [
             discrepancy("conservation", "0", "1", currency="JPY"),
             discrepancy("stored_balance", "500", "501", **where),
@@ -127,7 +129,7 @@ class TestDiscrepancies:
 
     async def test_an_account_that_is_not_there(self, books: Books) -> None:
         await books.tamper(f"DELETE FROM wallet.accounts WHERE user_id = {NEIGHBOUR}")
-        where = {"user_id": NEIGHBOUR, "currency": "USD", "account": "cash", "position": 2}
+        where: Where = {"user_id": NEIGHBOUR, "currency": "USD", "account": "cash", "position": 2}
         assert await books.found() == [
             discrepancy("conservation", "0", "-700", currency="USD"),
             discrepancy("stored_balance", "700", "0", **where),
@@ -135,12 +137,12 @@ class TestDiscrepancies:
 
     async def test_an_account_stands_as_its_last_row_says_though_the_period_ended_before_it(self, books: Books) -> None:
         await books.tamper(f"UPDATE wallet.accounts SET cash = cash - 1 WHERE user_id = {USER} AND currency = 'USD'")
-        where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 8}
+        where: Where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 8}
         assert (await books.found(minutes(0, 1)))[1:] == [discrepancy("stored_balance", "550", "549", **where)]
 
     async def test_a_reserved_balance_without_its_hold(self, books: Books) -> None:
         await books.tamper(f"UPDATE wallet.holds SET remaining = 150 WHERE user_id = {USER}")
-        where = {"user_id": USER, "currency": "USD", "account": "reserved", "position": 8}
+        where: Where = {"user_id": USER, "currency": "USD", "account": "reserved", "position": 8}
         assert await books.found() == [discrepancy("reserved", "150", "200", **where)]
 
     async def test_money_out_of_nothing_on_one_lane(self, books: Books) -> None:
@@ -154,7 +156,7 @@ class TestDiscrepancies:
             f"""UPDATE wallet.transactions SET amount = {2**63 - 1}, debit = 'clearing', credit = 'cash'
             WHERE lane = {LANE} AND position = 4"""
         )
-        where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 4}
+        where: Where = {"user_id": USER, "currency": "USD", "account": "cash", "position": 4}
         assert await books.found() == [discrepancy("balance", str(2**63 + 999), "700", **where)]
 
 

@@ -222,23 +222,24 @@ def _spoiled(part: str) -> Changes:
         case "holds":
             return replace(good, holds={HoldKey(0, 42, "p-1"): Hold("USD", -1, NOW)})
         case "cancellations":
-            key = MovementKey(0, 42, Kind.GAME_BET, "a", None)  # type: ignore[arg-type]
-            return replace(good, cancellations={key: Movement(cancelled=True)})
+            movement = MovementKey(0, 42, Kind.GAME_BET, "a", None)  # type: ignore[arg-type]
+            return replace(good, cancellations={movement: Movement(cancelled=True)})
         case "held payouts":
             return replace(good, held_minor={HeldKey(0, 42, "USD", "a", "r"): -1})
         case "limits":
-            key = LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD")
-            return replace(good, limits={key: PlayerLimit(pending=100)})
+            limit = LimitKey(0, 42, LimitName.DAILY_LOSS_LIMIT, "USD")
+            return replace(good, limits={limit: PlayerLimit(pending=100)})
         case "restrictions":
             return replace(good, restrictions={(0, 42): Restrictions(excluded_until=NOW)})
         case "blocks":
             spoiled = Block(NOW, None, None)  # type: ignore[arg-type]
             return replace(good, restrictions={(0, 42): Restrictions(block=spoiled)})
         case "openings":
-            key = AccountKey(0, 42, "USD")
-            return replace(good, openings={key: Opening(None, Totals())})  # type: ignore[arg-type]
+            account = AccountKey(0, 42, "USD")
+            return replace(good, openings={account: Opening(None, Totals())})  # type: ignore[arg-type]
         case "disputes":
-            return replace(good, disputes=[each._replace(disputed=None) for each in good.disputes])
+            unsaid = [each._replace(disputed=None) for each in good.disputes]  # type: ignore[arg-type]
+            return replace(good, disputes=unsaid)
         case _:
             return replace(good, lanes={0: LaneState(1, None)})  # type: ignore[arg-type]
 

@@ -200,7 +200,7 @@ class WalletBesideModel(RuleBasedStateMachine):
         finally:
             for wallet in self.wallets:
                 self._run(wallet.engine.dispose())
-        type(self).steps += len(self.rows)
+        WalletBesideModel.steps += len(self.rows)
 
     async def _audit(self) -> None:
         """Every command has one row, each lane's chain is whole, and each balance is the fold of its rows."""
@@ -262,9 +262,14 @@ def test_the_wallet_and_the_model_agree_on_every_decision_and_balance(database: 
 
     def drive() -> None:
         with asyncio.Runner() as runner:
+
+            class Run(WalletBesideModel):
+                def __init__(self) -> None:
+                    super().__init__(database.dsn("wallet_service"), runner)
+
             while WalletBesideModel.steps < STEPS:
                 run_state_machine_as_test(
-                    lambda: WalletBesideModel(database.dsn("wallet_service"), runner),
+                    Run,
                     settings=settings(
                         max_examples=RUNS,
                         stateful_step_count=RULES_PER_RUN,
