@@ -28,7 +28,7 @@ AGREED_WITHIN_S = 90.0
 LOOK_EVERY_S = 0.5
 REVIEW = "review"
 ENDED = ("completed", "failed", "cancelled", "refunded", "charged_back")
-# The sandbox leaves what is paid with the first open until it is told how it ends.
+# How each player's own begin. The sandbox leaves what is paid with the first open until it is told how it ends.
 INSTRUMENTS = ("tok_waiting", "tok_visa", "tok_declined")
 
 
@@ -81,7 +81,7 @@ class Cashier:
             "currency": player.currency,
             "provider": PROVIDER,
             "method": chance.choice(("card", "paypal")),
-            "instrument": chance.choices(INSTRUMENTS, weights=(5, 4, 1))[0],
+            "instrument": f"{chance.choices(INSTRUMENTS, weights=(5, 4, 1))[0]}_{player.user_id}",
         }
         try:
             response = await self._door.post(

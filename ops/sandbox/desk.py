@@ -9,7 +9,7 @@ from ops.sandbox.books import Books, Webhook
 from ops.sandbox.models import Direction, Faults, Outcome, Payment, Request
 from shared.errors import CommandIdReused, FieldError, InvalidInput, NotFound
 
-# Instruments that say what becomes of a payment, whatever the faults are.
+# How instruments begin that say what becomes of a payment, whatever the faults are.
 DECLINED, WAITING = "tok_declined", "tok_waiting"
 
 _PREFIXES = {Direction.DEPOSIT: "pi", Direction.WITHDRAWAL: "tr", Direction.REFUND: "re"}
@@ -52,8 +52,9 @@ class Desk:
             created_at=now,
         )
         told = messages.bodies(payment, now)
-        if request.instrument != WAITING:
-            declined = request.instrument == DECLINED or chance.random() < faults.decline
+        instrument = request.instrument or ""
+        if not instrument.startswith(WAITING):
+            declined = instrument.startswith(DECLINED) or chance.random() < faults.decline
             payment = _settled(payment, Outcome.FAILED if declined else Outcome.COMPLETED)
             told += messages.bodies(payment, now)
         self._books.add(payment, self._webhooks(payment, told, faults, chance))

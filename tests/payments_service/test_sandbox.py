@@ -120,7 +120,7 @@ class TestInEitherForm:
         assert {(event.amount_minor, event.currency) for event in events} == {(amount_minor, currency)}
 
     async def test_a_payout_and_a_declined_one_are_told_of(self, sandbox: Setup, method: str) -> None:
-        done, declined = request(method=method), request(method=method, instrument=desk.DECLINED)
+        done, declined = request(method=method), request(method=method, instrument=f"{desk.DECLINED}_42")
         assert (await sandbox.adapter.pay_out(done)).outcome is Outcome.COMPLETED
         assert (await sandbox.adapter.pay_out(declined)).outcome is Outcome.FAILED
         told = {(event.payment_id, event.direction, event.outcome) for event in await sandbox.told()}
@@ -196,7 +196,7 @@ class TestAsking:
         assert await sandbox.adapter.look_up(Direction.DEPOSIT, uuid4(), None) is None
 
     async def test_what_waits_is_settled_by_hand(self, sandbox: Setup) -> None:
-        asked = request(instrument=desk.WAITING)
+        asked = request(instrument=f"{desk.WAITING}_42")
         assert (await sandbox.adapter.deposit(asked)).outcome is Outcome.PROCESSING
         path = f"/control/payments/{asked.payment_id}"
         assert (await sandbox.http.post(path, json={"outcome": "completed"})).status_code == 200
