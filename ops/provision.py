@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import secrets
 from base64 import b64encode
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from sqlalchemy import text
@@ -108,18 +108,24 @@ async def _statements(connection: AsyncConnection, passwords: Mapping[str, str])
     statements += [
         # An administrator who is no superuser acts as the owner only as its member.
         f"GRANT {OWNER_ROLE} TO CURRENT_USER",
-        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
-        f"ALTER DATABASE {name} SET search_path TO {', '.join(('public', *SCHEMAS.values()))}",
     ]
     for role, password in passwords.items():
         verb = "ALTER" if role in roles else "CREATE"
         statements += [
             f"{verb} ROLE {role} LOGIN PASSWORD '{_scram_verifier(password)}'",
-            f"GRANT CONNECT ON DATABASE {name} TO {role}",
             f"CREATE SCHEMA IF NOT EXISTS {SCHEMAS[role]} AUTHORIZATION {OWNER_ROLE}",
             f"GRANT USAGE ON SCHEMA {SCHEMAS[role]} TO {role}",
         ]
-    return statements
+    return [*statements, *of_database(name, passwords)]
+
+
+def of_database(name: str, roles: Iterable[str]) -> list[str]:
+    """What says who may enter a database, by its quoted name. It belongs to that one alone: no copy of it has it."""
+    return [
+        f"REVOKE ALL ON DATABASE {name} FROM PUBLIC",
+        f"ALTER DATABASE {name} SET search_path TO {', '.join(('public', *SCHEMAS.values()))}",
+        *(f"GRANT CONNECT ON DATABASE {name} TO {role}" for role in roles),
+    ]
 
 
 def _scram_verifier(password: str) -> str:

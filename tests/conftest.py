@@ -122,16 +122,12 @@ def migrated_database(postgres_server: Postgres, role_passwords: dict[str, str])
 
 
 @pytest.fixture(scope="session")
-def databases(
-    postgres_server: Postgres, migrated_database: str, role_passwords: dict[str, str]
-) -> Iterator[Ahead[str]]:
+def databases(postgres_server: Postgres, migrated_database: str) -> Iterator[Ahead[str]]:
     """The names of copies of it."""
 
     def copy() -> str:
         name = f"test_{secrets.token_hex(6)}"
         asyncio.run(copy_database(postgres_server, migrated_database, name))
-        # What belongs to the database itself is not copied: its grants and its search path.
-        asyncio.run(provision.grant(postgres_server.dsn(name), role_passwords))
         return name
 
     ahead = Ahead(copy, lambda name: asyncio.run(drop_database(postgres_server, name)))

@@ -98,6 +98,7 @@ async def copy_database(server: Postgres, template: str, name: str) -> None:
     connection = await asyncpg.connect(server.dsn())
     try:
         await connection.execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}" STRATEGY file_copy')
+        await connection.execute("; ".join(provision.of_database(f'"{name}"', provision.SCHEMAS)))
     finally:
         await connection.close()
 

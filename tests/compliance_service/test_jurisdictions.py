@@ -260,7 +260,9 @@ CHECKS: Mapping[str, Callable[[System], Awaitable[None]]] = {
 
 @pytest.mark.integration
 @pytest.mark.timeout(180)
-@pytest.mark.parametrize("name", jurisdictions.names())
+@pytest.mark.parametrize(
+    "name", [pytest.param(name, marks=() if name == "uk" else pytest.mark.slow) for name in jurisdictions.names()]
+)
 async def test_the_system_keeps_to_every_statement_of_every_pack(
     name: str, live_settings: Settings, database: Database, kafka: BrokerOptions, tmp_path: Path
 ) -> None:

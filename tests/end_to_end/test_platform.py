@@ -109,6 +109,7 @@ def test_nothing_is_parked_and_the_command_says_so(platform: Platform) -> None:
     assert "nothing is parked" in done.stdout
 
 
+@pytest.mark.slow
 def test_a_second_up_says_that_the_folder_is_in_use_or_which_ports_are_taken(
     platform: Platform, tmp_path: Path
 ) -> None:

@@ -116,6 +116,7 @@ async def events(bootstrap: str) -> str:
         await consumer.stop()
 
 
+@pytest.mark.slow
 def test_the_archive_takes_whole_months_alone_and_the_log_verifies_with_it(
     ask: Ask, platform: Platform, tmp_path: Path
 ) -> None:

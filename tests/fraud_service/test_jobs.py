@@ -137,6 +137,7 @@ async def test_jobs_are_asked_for_and_looked_at_over_http(live_settings: Setting
         await eventually(finished)
 
 
+@pytest.mark.slow
 async def test_the_backtest_of_an_instance_that_died_is_taken_over_and_the_dead_one_writes_no_more(
     settings: Settings, engine: AsyncEngine, database: Database, ledger: FakeLedger
 ) -> None:
@@ -161,6 +162,7 @@ async def test_the_backtest_of_an_instance_that_died_is_taken_over_and_the_dead_
     assert not await other.step()
 
 
+@pytest.mark.slow
 async def test_two_instances_that_want_one_job_share_it_between_them(
     settings: Settings, engine: AsyncEngine, ledger: FakeLedger
 ) -> None:

@@ -94,6 +94,7 @@ async def test_a_record_that_is_no_row_does_not_stop_its_neighbours(
     assert await counted(engine) == expected(ledger.all())
 
 
+@pytest.mark.slow
 async def test_lanes_that_are_shared_by_two_instances_are_counted_once(
     engine: AsyncEngine, instance: Instance, ledger: FakeLedger, publisher: Publisher
 ) -> None:

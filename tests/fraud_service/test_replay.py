@@ -127,6 +127,7 @@ async def read(instance: Instance, topics: Topics, draw: random.Random, *, kills
     return sum(await asyncio.gather(*(follow(topic, records) for topic, records in topics.items())))
 
 
+@pytest.mark.slow
 async def test_a_replay_after_kills_gives_the_same_bits(
     settings: Settings, engine: AsyncEngine, database: Database, ledger: FakeLedger
 ) -> None:

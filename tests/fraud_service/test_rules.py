@@ -118,6 +118,7 @@ def test_nothing_comes_back_from_retirement() -> None:
 
 
 @given(st.data())
+@pytest.mark.slow
 def test_a_rule_that_its_guards_pass_over_would_not_hold(data: st.DataObject) -> None:
     values = {name: data.draw(st.integers(0, 30), name) for name in [*NAMES, *Parameters().named()]}
     conditions = [

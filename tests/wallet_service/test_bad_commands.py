@@ -205,6 +205,7 @@ class TestBadCommands:
         rows = await reads.journal(LANE, 0, 100)
         assert [row.content.command_id for row in rows] == [each.command_id for each in [*sent, asked]]
 
+    @pytest.mark.slow
     async def test_a_header_whose_name_cannot_be_read_stops_no_lane_and_loses_no_command(
         self, client: Client, settings: Settings, kafka: BrokerOptions
     ) -> None:

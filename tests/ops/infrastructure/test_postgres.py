@@ -29,6 +29,7 @@ def test_a_dsn_is_quoted_and_a_repr_has_no_password() -> None:
 
 
 @pytest.mark.integration
+@pytest.mark.slow
 def test_postgres_keeps_data_and_password_through_a_stop_and_a_kill(tmp_path: Path) -> None:
     server = postgres_server(tmp_path / "data")
     try:
