@@ -29,8 +29,8 @@ demo: $(VENV)/ready ## Drive the running platform, then prove it (DURATION=30 PL
 test: $(VENV)/ready ## Every test; real Kafka where Docker or Java 17 is there
 	@$(BIN)/python -m pytest $(SHARED) -m "slow or not slow"
 
-quick: $(VENV)/ready ## Every test but the slow ones, in a few minutes
-	@$(BIN)/python -m pytest $(SHARED)
+quick: $(VENV)/ready ## Every test that needs no server, in two minutes
+	@$(BIN)/python -m pytest $(SHARED) -m "not slow and not integration"
 
 lint: $(VENV)/ready ## Style, types, architecture
 	@$(BIN)/ruff format --check .

@@ -45,6 +45,7 @@ def bets(rules: Rules, *minutes: int) -> Session:
     return session
 
 
+@pytest.mark.integration
 class TestSessions:
     def test_bets_with_short_gaps_are_one_session_and_a_long_gap_begins_another(self, rules: Rules) -> None:
         session = bets(rules, 0, 15, 30)

@@ -43,6 +43,7 @@ def test_a_setting_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
         create_app()
 
 
+@pytest.mark.integration
 def test_an_amount_that_its_currency_does_not_have_is_named(database: Database) -> None:
     with pytest.raises(ConfigurationError, match="PAYMENT_REVIEW_FROM"):
         Settings.load(**settings(database).model_dump() | {"payment_review_from": {"JPY": "0.5"}})
