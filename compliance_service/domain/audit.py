@@ -18,8 +18,6 @@ _BEFORE = "before"
 _AFTER = "after"
 # Of what is for the record whoever did it: staff, or the player itself.
 _ALWAYS = LIMIT_KINDS | PLAYER_KINDS
-# It moves money for players, and names itself as the actor; what staff asks of it is recorded at the door.
-_PAYMENTS = "payments_service"
 
 
 class AuditEntry(NamedTuple):
@@ -79,7 +77,7 @@ def of_ledger(events: Iterable[LedgerEvent]) -> Iterator[AuditEntry]:
     """The entries of the ledger's rows that are for the record: what staff did, and every change of a player's limits,
     exclusions and tier. A refused one is for the record too."""
     for event in events:
-        if event.actor in (None, _PAYMENTS) and event.kind not in _ALWAYS:
+        if event.actor is None and event.kind not in _ALWAYS:
             continue
         before, after = _changed(event.facts or {})
         told = {

@@ -67,7 +67,6 @@ def test_an_override_says_what_held_before_and_what_holds_now(rows: Rows) -> Non
 def test_what_a_player_does_to_its_own_limit_is_for_the_record_and_its_play_is_not(rows: Rows) -> None:
     rows.add(Kind.LIMIT_REQUEST)
     rows.add(Kind.GAME_BET)
-    rows.add(Kind.DEPOSIT, actor="payments_service")
     rows.add(Kind.EXCLUSION, status=Status.REFUSED, reason=Reason.EXCLUSION_SHORTENED)
     entries = list(of_ledger(rows.made))
     assert [(entry.action, entry.actor) for entry in entries] == [
