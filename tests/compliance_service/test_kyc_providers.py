@@ -84,6 +84,7 @@ class TestSeveralAtOnce:
         assert (await kyc.events()).count("compliance.kyc.expired.v1") == 5
 
 
+@pytest.mark.integration
 async def test_keys_are_taken_over_from_files(settings: Settings, tmp_path: Path) -> None:
     (tmp_path / "kyc_keys").write_text(KEYS)
     (tmp_path / "kyc_index_keys").write_text(INDEX_KEYS)
