@@ -133,23 +133,6 @@ payment_moves = Table(
 )
 Index("payment_moves_payment_idx", payment_moves.c.payment_id, payment_moves.c.number)
 
-instruments = Table(
-    "instruments",
-    metadata,
-    Column("user_id", BigInteger, nullable=False),
-    Column("deposited_minor", BigInteger, nullable=False),
-    Column("returned_minor", BigInteger, nullable=False),
-    Column("since", DateTime(timezone=True), nullable=False),
-    Column("provider", Text, nullable=False),
-    Column("method", Text, nullable=False),
-    Column("instrument", Text, nullable=False, comment="empty: the account of the player at the provider"),
-    Column("currency", Text, nullable=False),
-    Column("last4", Text),
-    PrimaryKeyConstraint("user_id", "currency", "provider", "method", "instrument", name="instruments_pkey"),
-    CheckConstraint("last4 ~ '^[0-9]{4}$'", name="instruments_last4_check"),
-    comment="what came from each instrument and went back to it, as the ledger has it",
-)
-
 availability = Table(
     "availability",
     metadata,
@@ -252,9 +235,11 @@ ledger_movements = Table(
     Column("user_id", BigInteger, nullable=False),
     Column("position", BigInteger, nullable=False),
     Column("amount_minor", BigInteger, nullable=False),
+    Column("net_minor", BigInteger, nullable=False, comment="the same; negative where it went to the provider"),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("command_id", Uuid, nullable=False),
     Column("about", Uuid, comment="its reference, where that is an id"),
+    Column("in_journal", Boolean, nullable=False, comment="false: so far only the wallet's answer to a command"),
     Column("lane", SmallInteger, nullable=False),
     Column("movement", Text, nullable=False),
     Column("provider", Text, nullable=False),
@@ -263,6 +248,7 @@ ledger_movements = Table(
     comment="the rows of the ledger that moved the clearing account of a provider",
 )
 Index("ledger_movements_command_idx", ledger_movements.c.command_id)
+Index("ledger_movements_user_idx", ledger_movements.c.user_id, ledger_movements.c.currency)
 Index(
     "ledger_movements_day_idx",
     ledger_movements.c.provider,

@@ -134,6 +134,15 @@ class Moved(NamedTuple):
 
 def at_provider(moved: Sequence[Moved], day: date) -> list[Line]:
     """What our payments say that a provider moved on a day."""
+    return [line for line in _lines(moved) if line.day == day]
+
+
+def in_ledger(moved: Sequence[Moved]) -> list[Line]:
+    """What our payments say that the ledger moved. What the wallet refused moved nothing there, nor what undid it."""
+    return _lines([payment for payment in moved if _is_in_ledger(payment)])
+
+
+def _lines(moved: Sequence[Moved]) -> list[Line]:
     return [
         Line(
             payment_id=payment.of_payment or payment.id,
@@ -141,18 +150,33 @@ def at_provider(moved: Sequence[Moved], day: date) -> list[Line]:
             amount_minor=amount_minor,
             currency=payment.currency,
             fee_minor=None if movement is Movement.BACK else payment.fee_minor,
-            day=day,
+            day=moment.date(),
             reference=payment.reference,
         )
         for payment in moved
         for moment, movement, amount_minor in payment.movements()
-        if _on(moment, day)
+        if moment is not None
     ]
 
 
-def in_ledger(moved: Sequence[Moved], day: date) -> list[Line]:
-    """What our payments say that the ledger moved. What the wallet refused moved nothing there, nor what undid it."""
-    return at_provider([payment for payment in moved if _is_in_ledger(payment)], day)
+def match_ledger(moved: Sequence[Moved], ledger: Sequence[Line], day: date) -> list[Found]:
+    """What does not agree between our payments and the ledger on a day.
+
+    `ledger` are its rows of that day and the two beside it: what it moved beside midnight counts with the day on which
+    we did. What none of our payments moved, whenever, is extra: a deposit that staff reversed in the ledger is one.
+    """
+    lines = in_ledger(moved)
+    mine = {_about(line) for line in lines if line.day == day}
+    on_other_days = {_about(line) for line in lines if line.day != day}
+
+    def counts(row: Line) -> bool:
+        about = _about(row)
+        if row.day == day:
+            return about in mine or about not in on_other_days
+        return about in mine and about not in on_other_days
+
+    rows = [row._replace(day=None) for row in ledger if counts(row)]
+    return match([line for line in lines if line.day == day], rows, Side.LEDGER, {}, day)
 
 
 def _is_in_ledger(payment: Moved) -> bool:
@@ -204,8 +228,8 @@ def of_batch(lines: Sequence[Line], known: Mapping[UUID | str, Known], currency:
     return found
 
 
-def _on(moment: datetime | None, day: date) -> bool:
-    return moment is not None and moment.date() == day
+def _about(line: Line) -> Key:
+    return (line.payment_id or line.reference, line.movement)
 
 
 def _differences(mine: Line, other: Line, side: Side) -> list[Found]:
@@ -230,7 +254,7 @@ def _by_key(lines: Sequence[Line]) -> Mapping[Key, Line]:
     """Lines by what they are about. Several of one are one: a provider may split a movement over lines."""
     summed: dict[Key, Line] = {}
     for line in lines:
-        key: Key = (line.payment_id or line.reference, line.movement)
+        key = _about(line)
         before = summed.get(key)
         if before is not None and before.currency == line.currency:
             fees = [fee for fee in (before.fee_minor, line.fee_minor) if fee is not None]

@@ -15,6 +15,7 @@ from payments_service.domain.ports import Attendant, Direction, Provider
 from payments_service.domain.states import OPEN, Event, State
 from payments_service.repository import desk
 from payments_service.repository import payments as kept
+from payments_service.repository.closed_loop import sources
 from shared import database, money
 from shared.clock import Clock
 from shared.contracts.payments import (
@@ -165,14 +166,9 @@ class PaymentDesk:
         whole = closed_loop.Part(chosen, asked.amount_minor, returned=False)
         parts: Sequence[closed_loop.Part] = (whole,)
         if direction is Direction.WITHDRAWAL:
-            sources = await desk.sources(connection, asked.user_id, asked.currency)
-            pending = await desk.on_their_way(connection, asked.user_id, asked.currency)
-            free = [
-                source._replace(net_minor=source.net_minor - pending.get(source.place, 0))
-                for source in sources
-                if source.place.provider in self.providers
-            ]
-            parts = closed_loop.split(asked.amount_minor, free, chosen)
+            found = await sources(connection, asked.user_id, asked.currency)
+            reachable = [source for source in found if source.place.provider in self.providers]
+            parts = closed_loop.split(asked.amount_minor, reachable, chosen)
         now = self.clock()
         return [
             Payment(

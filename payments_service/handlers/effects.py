@@ -5,18 +5,15 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments_service.domain import ledger, payments, states
+from payments_service.domain import payments, states
 from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Payment
 from payments_service.domain.ports import Direction, Outcome
 from payments_service.domain.settlement import ExceptionKind, Found, Side
 from payments_service.domain.states import State
-from payments_service.repository import desk, exceptions
+from payments_service.repository import exceptions, ledger
 from payments_service.repository import payments as kept
-
-# By what a decided step changes of what came from an instrument, and of what went back to it.
-_DEPOSITED = {Step.CREDIT: 1, Step.REFUND: -1, Step.CHARGEBACK: -1, Step.REINSTATE: 1}
-_RETURNED = {Step.CAPTURE: 1, Step.PAID_LATE: 1, Step.RETURNED: -1}
+from shared.contracts.events import LedgerEvent
 
 
 async def save(connection: AsyncConnection, before: Payment, after: Payment, now: datetime) -> None:
@@ -34,13 +31,11 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
         await _gone_elsewhere(connection, after, now)
 
 
-async def decided(connection: AsyncConnection, payment: Payment, step: Step, *, granted: bool, now: datetime) -> None:
-    """What the wallet's decision on a step means: what the instrument has given, and what staff has to know."""
-    sign = 1 if granted else 0
-    deposited, returned = _DEPOSITED.get(step, 0) * sign, _RETURNED.get(step, 0) * sign
-    if deposited or returned:
-        amount = ledger.command(payment.booked(), step).amount_minor
-        await desk.count(connection, payment, deposited=deposited * amount, returned=returned * amount, now=now)
+async def decided(
+    connection: AsyncConnection, payment: Payment, step: Step, decision: LedgerEvent, now: datetime
+) -> None:
+    """What the wallet's decision on a step means: what its instrument has given, and what staff has to know."""
+    await ledger.answered(connection, decision)
     if payment.posted is Posted.BLOCKED:
         found = Found(ExceptionKind.BLOCKED, Side.LEDGER, payment.id, payment.reference, step.value, payment.reason)
         await exceptions.open_for(connection, found, now)

@@ -12,7 +12,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import settlement, settlement_reports
 from payments_service.domain.ports import ReportSource
-from payments_service.domain.settlement import MAX_ATTEMPTS, Line, Movement, Side, report_due
+from payments_service.domain.settlement import MAX_ATTEMPTS, Found, Line, Movement, Side, report_due
 from payments_service.repository import batches
 from shared import database, logs
 from shared.clock import Clock
@@ -99,20 +99,22 @@ class Settlement:
 
 
 async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequence[Line], clock: Clock) -> None:
-    moved = await batches.moved(connection, batch)
     of_ledger = await batches.of_ledger(connection, batch)
-    known = await batches.known(connection, batch.provider, [*reported, *(line for line, _ in of_ledger)])
+    about = {row.payment_id for row in of_ledger if row.payment_id is not None}
+    moved = await batches.moved(connection, batch, about)
+    known = await batches.known(connection, batch.provider, reported)
     provider = settlement.of_batch(reported, known, batch.currency)
     days = {each.payment_id: each.day for each in known.values()}
-    # What the ledger moved beside midnight counts with the day on which the payment was settled with us.
-    ours = settlement.in_ledger(moved, batch.day)
-    mine = {(line.payment_id, line.movement) for line in ours}
-    ledger = [line for line, day in of_ledger if day == batch.day or (line.payment_id, line.movement) in mine]
-    found = settlement.match(ours, ledger, Side.LEDGER, days, batch.day)
-    at_provider = settlement.at_provider(moved, batch.day)
-    found += settlement.match(at_provider, provider, Side.PROVIDER, days, batch.day)
-    found = [each for each in found if (each.side, each.kind) != (Side.LEDGER, settlement.ExceptionKind.LATE)]
-    await batches.settle(connection, batch, found, _totals(at_provider, provider), clock())
+
+    def matched() -> tuple[list[Found], dict[str, dict[str, int]]]:
+        at_provider = settlement.at_provider(moved, batch.day)
+        found = settlement.match_ledger(moved, of_ledger, batch.day)
+        found += settlement.match(at_provider, provider, Side.PROVIDER, days, batch.day)
+        return found, _totals(at_provider, provider)
+
+    # A large day takes seconds, and others are served meanwhile.
+    found, totals = await asyncio.to_thread(matched)
+    await batches.settle(connection, batch, found, totals, clock())
 
 
 def _totals(ours: Sequence[Line], provider: Sequence[Line]) -> dict[str, dict[str, int]]:

@@ -158,7 +158,7 @@ class PaymentWorker:
                 return True
             after = payments.decided(before, step, granted=granted, reason=reason, now=now)
             await kept.save(connection, before, after, now)
-            await effects.decided(connection, after, step, granted=granted, now=now)
+            await effects.decided(connection, after, step, decision, now)
         if not granted:
             log.info("payment_step_refused", payment_id=str(payment.id), step=step.value, reason=reason)
         return True

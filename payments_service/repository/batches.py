@@ -1,6 +1,6 @@
 """Settlement batches: one a provider, currency and day, made with its first payment; the queue's order too."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID, uuid5
@@ -13,7 +13,7 @@ from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction
 from payments_service.domain.settlement import BatchStatus, Found, Known, Line, Moved, Movement, report_due
 from payments_service.domain.states import MOVED, State
-from payments_service.repository import exceptions
+from payments_service.repository import exceptions, ledger
 from payments_service.tables import ledger_movements, payments, settlement_batches, settlement_lines
 
 _b = settlement_batches.c
@@ -90,15 +90,16 @@ async def reported(connection: AsyncConnection, batch_id: UUID) -> Sequence[Line
     return [Line(**{**row._mapping, "movement": Movement(row.movement)}) for row in rows]
 
 
-async def moved(connection: AsyncConnection, batch: Row[Any]) -> Sequence[Moved]:
-    """What our payments moved on a batch's day, or took back on it."""
+async def moved(connection: AsyncConnection, batch: Row[Any], about: Collection[UUID]) -> Sequence[Moved]:
+    """What our payments moved on a batch's day, or took back on it; and those that the ledger's rows are about."""
     start, end = day_ends_at(batch.day) - timedelta(days=1), day_ends_at(batch.day)
     moments = (_p.settled_at, _p.charged_back_at, _p.changed_at)
+    ids = any_(literal(list(about), ARRAY(Uuid)))
     query = select(*(_p[name] for name in Moved._fields)).where(
         _p.provider == batch.provider,
         _p.currency == batch.currency,
         _p.status.in_(MOVED),
-        or_(*((moment >= start) & (moment < end) for moment in moments)),
+        or_(*((moment >= start) & (moment < end) for moment in moments), _p.id == ids, _p.of_payment == ids),
     )
     return [_moved(row) for row in await connection.execute(query)]
 
@@ -108,29 +109,24 @@ def _moved(row: Row[*tuple[Any, ...]]) -> Moved:
     return Moved(**{**row._mapping, **kinds})
 
 
-async def of_ledger(connection: AsyncConnection, batch: Row[Any]) -> Sequence[tuple[Line, date | None]]:
-    """What the ledger moved for a provider on a batch's day and the two beside it; and whose day it is with us."""
+async def of_ledger(connection: AsyncConnection, batch: Row[Any]) -> Sequence[Line]:
+    """What the ledger moved for a provider on a batch's day and the two beside it."""
     m, start = ledger_movements.c, day_ends_at(batch.day) - timedelta(days=2)
-    taken, returned, named = (payments.alias(name) for name in ("taken", "returned", "named"))
-    whose = func.coalesce(taken.c.id, returned.c.id, named.c.of_payment, named.c.id)
-    # What takes a chargeback back brings money, as what takes a payout back takes it from the provider.
-    sign = case((returned.c.direction == Direction.DEPOSIT, -1), else_=1)
-    amount = (m.amount_minor * sign).label("amount_minor")
+    movements, of_payment = ledger.attributed()
+    back, paid_out = m.movement == Movement.BACK, of_payment("direction") == Direction.WITHDRAWAL
+    # What takes back what went back brings money: a dispute that was won, a refund that staff reversed.
+    sign = case((back & ~paid_out & (m.net_minor > 0), -1), else_=1)
+    # What was paid out after it was given back was taken from the player anew, and has gone out.
+    movement = case((back & paid_out & (m.net_minor < 0), Movement.OUT), else_=m.movement)
+    about = func.coalesce(of_payment("of_payment"), of_payment("id"))
     query = (
-        select(whose.label("payment_id"), m.command_id, m.movement, amount, m.currency, m.at)
-        .select_from(
-            ledger_movements.outerjoin(taken, taken.c.taken_by == m.command_id)
-            .outerjoin(returned, returned.c.taken_by == m.about)
-            .outerjoin(named, named.c.id == m.about)
-        )
+        select(about, movement, m.amount_minor * sign, m.currency, m.command_id, m.at)
+        .select_from(movements)
         .where(m.provider == batch.provider, m.currency == batch.currency)
-        .where(m.at >= start, m.at < start + timedelta(days=3))
+        .where(m.in_journal, m.at >= start, m.at < start + timedelta(days=3))
     )
     return [
-        (
-            Line(row.payment_id, Movement(row.movement), row.amount_minor, row.currency, reference=str(row.command_id)),
-            row.at.date(),
-        )
+        Line(row[0], Movement(row[1]), row[2], row[3], reference=str(row[4]), day=row[5].date())
         for row in await connection.execute(query)
     ]
 

@@ -1,10 +1,12 @@
 """Payments on a whole platform: through the sandbox, whose webhooks come in by the door like anybody's."""
 
+import asyncio
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 from uuid import uuid4
 
+import asyncpg
 import httpx2
 import pytest
 
@@ -81,9 +83,35 @@ def test_a_forged_webhook_is_refused_and_changes_nothing(ask: Ask, sandbox: http
     assert (payment(ask, begun["id"]), balance(ask, "KWD")) == before
 
 
-def test_a_withdrawal_goes_back_to_where_the_money_came_from(ask: Ask, sandbox: httpx2.Client) -> None:
-    for instrument, amount in (("tok_first", "30.00"), ("tok_second", "20.00")):
-        until_it_is(ask, pay(ask, "deposits", amount, "EUR", instrument)["id"], "completed", "credited")
+def take_back(ask: Ask, platform: Platform, payment_id: str) -> None:
+    """Finance reverses a deposit in the ledger; returns when the payments service has heard of it."""
+    rows = ask("finance", "GET", f"{USER}/transactions").json()["transactions"]
+    (row,) = [each for each in rows if each["reference_id"] == payment_id]
+    body = {"reason": "credited to the wrong player"}
+    answer = ask("finance", "POST", f"/transactions/{row['id']}/reversal", body, key=str(uuid4()))
+    assert answer.status_code == 201, answer.text
+    reversal = answer.json()["transaction"]["id"]
+
+    async def heard() -> bool:
+        connection = await asyncpg.connect(platform.administrator())
+        try:
+            query = "SELECT count(*) FROM payments.ledger_movements WHERE command_id = $1"
+            return bool(await connection.fetchval(query, reversal))
+        finally:
+            await connection.close()
+
+    until(lambda: asyncio.run(heard()))
+
+
+def test_a_withdrawal_goes_back_to_where_the_money_came_from(
+    ask: Ask, sandbox: httpx2.Client, platform: Platform
+) -> None:
+    deposits = []
+    for instrument, amount in (("tok_wrong", "10.00"), ("tok_first", "30.00"), ("tok_second", "20.00")):
+        deposits.append(pay(ask, "deposits", amount, "EUR", instrument)["id"])
+        until_it_is(ask, deposits[-1], "completed", "credited")
+    # What staff took back in the ledger is no longer there to go back.
+    take_back(ask, platform, deposits[0])
     paid = pay(ask, "withdrawals", "45.00", "EUR", "tok_elsewhere")
     assert [part["amount"] for part in paid["parts"]] == ["30.00", "15.00"]
     for part in paid["parts"]:
@@ -140,7 +168,10 @@ def test_two_of_staff_say_what_became_of_a_withdrawal_and_its_webhook_comes_late
     assert completed_by == ["finance-development", "admin-development"]
 
 
-def test_a_day_is_settled_by_the_providers_report(ask: Ask, sandbox: httpx2.Client) -> None:
+def test_a_day_is_settled_by_the_providers_report(ask: Ask, sandbox: httpx2.Client, platform: Platform) -> None:
+    wrong = pay(ask, "deposits", "7.00", "EUR", "tok_wrong")
+    until_it_is(ask, wrong["id"], "completed", "credited")
+    take_back(ask, platform, wrong["id"])
     paid = pay(ask, "deposits", "12.50", "EUR", "tok_first")
     until_it_is(ask, paid["id"], "completed", "credited")
     day = paid["created_at"][:10]
@@ -149,15 +180,25 @@ def test_a_day_is_settled_by_the_providers_report(ask: Ask, sandbox: httpx2.Clie
     made = ask("finance", "POST", "/settlement-batches", asked)
     assert made.status_code == 201, made.text
     path = f"/settlement-batches/{made.json()['id']}"
-    # The ledger's rows arrive on their own time.
-    until(lambda: ask("finance", "POST", f"{path}/retry", {"report": report}).json()["status"] == "matched")
+
+    def left() -> list[Any]:
+        assert ask("finance", "POST", f"{path}/retry", {"report": report}).status_code == 200
+        found: list[Any] = ask("finance", "GET", f"/settlement-exceptions?batch_id={made.json()['id']}").json()
+        return found
+
+    # The ledger's rows arrive on their own time. What staff took back in it moved nothing at the provider.
+    until(lambda: {(each["kind"], each["side"]) for each in left()} == {("extra", "ledger")})
+    assert wrong["id"] in [each["payment_id"] for each in left()]
+    for each in left():
+        said = ask("finance", "POST", f"/settlement-exceptions/{each['id']}/resolution", {"reason": "a wrong player"})
+        assert said.status_code == 200, said.text
+    assert (left(), ask("finance", "GET", path).json()["status"]) == ([], "matched")
     totals = ask("finance", "GET", path).json()["totals"]
     assert totals["ours"] == totals["provider"]
     assert Decimal(totals["ours"]["in"]) >= Decimal("12.50")
 
     short = report.replace("12.50,0.36,12.14", "12.40,0.36,12.04")
-    wrong = ask("finance", "POST", f"{path}/retry", {"report": short}).json()
-    assert wrong["status"] == "exceptions"
+    assert ask("finance", "POST", f"{path}/retry", {"report": short}).json()["status"] == "exceptions"
     (found,) = ask("finance", "GET", f"/settlement-exceptions?batch_id={made.json()['id']}").json()
     assert (found["kind"], found["payment_id"]) == ("amount", paid["id"])
     assert ask("finance", "POST", f"{path}/retry", {"report": report}).json()["status"] == "matched"

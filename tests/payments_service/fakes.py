@@ -11,7 +11,7 @@ from uuid import UUID, uuid4
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
-from shared.contracts.kinds import Account, Kind, Reason, Status
+from shared.contracts.kinds import ENTRIES, Account, Entry, Kind, Reason, Status
 from shared.contracts.readings import Check
 from shared.errors import ServiceUnavailable, Unauthenticated
 from shared.testing import MOMENT
@@ -176,9 +176,10 @@ class ModelWallet:
             assert first == command, "the same id with another command"
         else:
             reason = self._refusal(command)
+            entry = self._entry(command)
             if reason is None:
-                self._post(command)
-            event = _event(command, reason, len(self.decided) + 1)
+                self._post(command, entry)
+            event = _event(command, reason, entry, len(self.decided) + 1)
             self.decided[command.command_id] = (command, event)
         return None if self.mood.random() < self.trouble else event
 
@@ -214,30 +215,34 @@ class ModelWallet:
                 return Reason.HOLD_EXCEEDED if reference in self.holds else Reason.HOLD_NOT_FOUND
         return None
 
-    def _post(self, command: Command) -> None:
-        user_id, amount, reference = command.user_id, command.amount_minor, command.reference_id or ""
+    def _entry(self, command: Command) -> Entry:
+        if command.kind is not Kind.REVERSAL:
+            return ENTRIES[command.kind]
+        debit, credit = ENTRIES[self.decided[UUID(command.reference_id or "")][0].kind]
+        return Entry(credit, Account.CASH if debit is Account.RESERVED else debit)
+
+    def _post(self, command: Command, entry: Entry) -> None:
+        reference = command.reference_id or ""
+        self._move(entry.debit, command.user_id, -command.amount_minor)
+        self._move(entry.credit, command.user_id, command.amount_minor)
         match command.kind:
-            case Kind.DEPOSIT | Kind.REVERSAL:
-                self.clearing += amount
-                self.cash[user_id] += amount
-            case Kind.REFUND | Kind.CHARGEBACK:
-                self.clearing -= amount
-                self.cash[user_id] -= amount
             case Kind.WITHDRAWAL_HOLD:
-                self.cash[user_id] -= amount
-                self.reserved[user_id] += amount
-                self.holds[reference] = amount
-            case Kind.WITHDRAWAL_CAPTURE:
-                self.reserved[user_id] -= amount
-                self.clearing -= amount
-                self.holds[reference] -= amount
-            case Kind.WITHDRAWAL_RELEASE:
-                self.reserved[user_id] -= amount
-                self.cash[user_id] += amount
-                self.holds[reference] -= amount
+                self.holds[reference] = command.amount_minor
+            case Kind.WITHDRAWAL_CAPTURE | Kind.WITHDRAWAL_RELEASE:
+                self.holds[reference] -= command.amount_minor
+
+    def _move(self, account: Account, user_id: int, amount_minor: int) -> None:
+        match account:
+            case Account.CASH:
+                self.cash[user_id] += amount_minor
+            case Account.RESERVED:
+                self.reserved[user_id] += amount_minor
+            case Account.CLEARING:
+                # What it owes mirrors what the player has.
+                self.clearing -= amount_minor
 
 
-def _event(command: Command, reason: Reason | None, position: int) -> LedgerEvent:
+def _event(command: Command, reason: Reason | None, entry: Entry, position: int) -> LedgerEvent:
     return LedgerEvent(
         lane=0,
         position=position,
@@ -248,8 +253,8 @@ def _event(command: Command, reason: Reason | None, position: int) -> LedgerEven
         user_id=command.user_id,
         amount_minor=command.amount_minor,
         currency=command.currency,
-        debit=Account.CLEARING,
-        credit=Account.CASH,
+        debit=entry.debit,
+        credit=entry.credit,
         provider=command.provider,
         reference_id=command.reference_id,
         cash_minor=0,

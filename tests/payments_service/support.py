@@ -1,5 +1,6 @@
 """Payments around a database, in this process."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
@@ -18,10 +19,14 @@ from payments_service.handlers.queue import Queue
 from payments_service.handlers.settlement import Settlement
 from payments_service.handlers.webhooks import EventsTaken
 from payments_service.handlers.worker import PaymentWorker
+from payments_service.repository import ledger
 from payments_service.repository import payments as kept
 from payments_service.settings import Settings
 from shared import database as databases
 from shared import problems
+from shared.contracts.commands import Command
+from shared.contracts.events import LedgerEvent
+from shared.contracts.kinds import Kind
 from shared.service import Envelope
 from shared.telemetry import Metrics
 from shared.testing import MOMENT
@@ -132,6 +137,31 @@ class Setup:
         self.now += timedelta(**time)
         self.provider.now = self.now
         await self.worker.look()
+
+    async def heard(self, events: Sequence[LedgerEvent] | None = None) -> None:
+        """The journal brings rows; all that the wallet decided, where it is not said which."""
+        brought = [event for _, event in self.wallet.decided.values()] if events is None else events
+        async with databases.transaction(self.engine) as connection:
+            await ledger.apply(connection, brought)
+
+    async def by_staff(self, command_id: UUID, amount_minor: int) -> None:
+        """Staff reverses a transaction in the ledger; nobody tells the payments but the journal."""
+        original, _ = self.wallet.decided[command_id]
+        reversal = Command(
+            command_id=some_id(),
+            kind=Kind.REVERSAL,
+            user_id=original.user_id,
+            amount_minor=amount_minor,
+            currency=original.currency,
+            reference_id=str(command_id),
+            provider=original.provider,
+            reason="it was not the player's",
+            actor="ann",
+            occurred_at=self.now,
+        )
+        event = await self.wallet.ask(reversal, 1)
+        assert event is not None
+        await self.heard([event])
 
     async def all(self) -> list[Payment]:
         async with databases.reading(self.engine) as connection:

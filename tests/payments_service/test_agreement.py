@@ -13,6 +13,8 @@ from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.domain.states import OPEN, State
+from payments_service.repository.closed_loop import sources
+from shared import database as databases
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind, Status
@@ -93,7 +95,8 @@ class World:
     async def begin(self) -> None:
         user_id = self.chance.randint(1, PLAYERS)
         direction = self.chance.choice([Direction.DEPOSIT, Direction.DEPOSIT, Direction.WITHDRAWAL])
-        payment = self.setup.new(direction, self.chance.randint(1, 5000), user_id)
+        instrument = f"tok_{self.chance.randint(1, 3)}"
+        payment = self.setup.new(direction, self.chance.randint(1, 5000), user_id, instrument=instrument)
         await self.attend(await self.setup.add(payment))
 
     def live(self) -> None:
@@ -149,6 +152,20 @@ def effects_in_ledger(wallet: ModelWallet) -> Counter[int]:
     return of_player
 
 
+async def instruments_agree(setup: Setup, world: World) -> None:
+    """What the ledger says came from each instrument and has not gone back is what stands in the provider's books."""
+    net: Counter[tuple[int, str | None]] = Counter()
+    for booking in world.provider.books.values():
+        net[booking.request.user_id, booking.request.instrument] += effect_at_provider(booking)
+    found: Counter[tuple[int, str | None]] = Counter()
+    async with databases.reading(setup.engine) as connection:
+        for user_id in range(1, PLAYERS + 1):
+            for source in await sources(connection, user_id, "USD"):
+                found[user_id, source.place.instrument] = source.net_minor
+    assert found
+    assert found == +net
+
+
 @pytest.mark.integration
 @pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, SEEDS))])
 async def test_books_payments_and_ledger_agree_in_the_end(payments: Setup, seed: int) -> None:
@@ -185,6 +202,7 @@ async def test_books_payments_and_ledger_agree_in_the_end(payments: Setup, seed:
     for user_id in range(1, PLAYERS + 1):
         assert books[user_id] == ours[user_id] == effects_in_ledger(world.wallet)[user_id]
     assert world.provider.net_minor() == world.wallet.clearing
+    await instruments_agree(payments, world)
     # No money is held for what has ended, and nothing is stuck.
     assert all(reserved == 0 for reserved in world.wallet.reserved.values())
     assert [payment for payment in found.values() if payment.status in OPEN or payment.due_at is not None] == []

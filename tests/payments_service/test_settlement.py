@@ -1,0 +1,221 @@
+"""Settlement: what our payments, the ledger and a provider's report say of a day, and what does not agree."""
+
+from datetime import date, timedelta
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid4, uuid5
+
+import pytest
+
+from payments_service.domain.ledger import Posted
+from payments_service.domain.ports import Direction, Outcome
+from payments_service.domain.settlement import ExceptionKind, Line, Moved, Movement, match_ledger
+from payments_service.domain.states import State
+from shared.testing import MOMENT
+from tests.payments_service.support import Setup
+from tests.payments_service.test_endpoints import asked, deposit
+from tests.support import as_administrator
+
+DAY = MOMENT.date()
+REFERENCE = "a-transaction"
+
+
+def moved(days: int = 0, amount_minor: int = 1000, **more: Any) -> Moved:
+    """A deposit that was settled so many days after the one that is looked at."""
+    at = MOMENT + timedelta(days=days)
+    values: dict[str, Any] = dict.fromkeys(Moved._fields)
+    values |= {"id": uuid4(), "direction": Direction.DEPOSIT, "status": State.COMPLETED, "posted": Posted.CREDITED}
+    values |= {"amount_minor": amount_minor, "currency": "USD", "settled_at": at, "changed_at": at}
+    return Moved(**values | more)
+
+
+def row(payment: Moved | None, days: int = 0, movement: Movement = Movement.IN, amount_minor: int = 1000) -> Line:
+    """A row of the ledger about a payment."""
+    whose = None if payment is None else payment.of_payment or payment.id
+    return Line(whose, movement, amount_minor, "USD", day=DAY + timedelta(days=days), reference=REFERENCE)
+
+
+def kinds(payments: list[Moved], *rows: Line) -> list[tuple[ExceptionKind, UUID | None, str | None]]:
+    return [(each.kind, each.payment_id, each.reference) for each in match_ledger(payments, rows, DAY)]
+
+
+@pytest.mark.parametrize("days", [-1, 0, 1])
+def test_what_the_ledger_moved_beside_midnight_counts_with_the_day_on_which_we_did(days: int) -> None:
+    payment = moved()
+    assert kinds([payment], row(payment, days)) == []
+
+
+def test_what_we_moved_on_another_day_is_not_looked_for_in_this_one() -> None:
+    before = moved(days=-5)
+    assert kinds([before], row(before)) == []
+
+
+def test_what_the_ledger_lacks_is_missing() -> None:
+    payment = moved()
+    assert kinds([payment]) == [(ExceptionKind.MISSING, payment.id, None)]
+
+
+def test_what_none_of_our_payments_moved_is_extra_and_names_its_payment_where_it_has_one() -> None:
+    deposit = moved()
+    paid = moved(direction=Direction.WITHDRAWAL, posted=Posted.CAPTURED)
+    # Staff reversed both in the ledger, and somebody posted a third without a payment.
+    by_staff = [row(deposit, movement=Movement.OUT), row(paid, movement=Movement.BACK), row(None)]
+    assert kinds([deposit, paid], row(deposit), row(paid, movement=Movement.OUT), *by_staff) == [
+        (ExceptionKind.EXTRA, deposit.id, REFERENCE),
+        (ExceptionKind.EXTRA, paid.id, REFERENCE),
+        (ExceptionKind.EXTRA, None, REFERENCE),
+    ]
+
+
+def test_refunds_of_one_deposit_on_two_days_count_each_on_its_own() -> None:
+    deposit = moved(days=-3)
+    first, second = [
+        moved(days, amount, direction=Direction.REFUND, posted=Posted.TAKEN_BACK, of_payment=deposit.id)
+        for days, amount in ((0, 300), (1, 200))
+    ]
+    rows = [row(first, 0, Movement.BACK, 300), row(second, 1, Movement.BACK, 200)]
+    assert kinds([deposit, first, second], *rows) == []
+    assert kinds([deposit, first, second], rows[1]) == [(ExceptionKind.MISSING, deposit.id, None)]
+
+
+COLUMNS = "balance_transaction_id,reporting_category,currency,gross,fee,net,created_utc,source_id"
+HEADER = f"{COLUMNS},payment_metadata[payment_id]"
+
+
+def line(payment_id: str, amount: str = "25.00", category: str = "charge", currency: str = "usd") -> str:
+    net = Decimal(amount) - Decimal("0.30")
+    row_id = f"txn_{category}_{payment_id}"
+    return f"{row_id},{category},{currency},{amount},0.30,{net},2026-11-24 10:00:00,ref,{payment_id}"
+
+
+async def settled(payments: Setup, *lines: str) -> dict[str, Any]:
+    body = {"provider": "sandbox", "currency": "USD", "day": "2026-11-24", "report": "\n".join([HEADER, *lines])}
+    response = await payments.client().post("/settlement-batches", json=body)
+    assert response.status_code == 200, response.text
+    found: dict[str, Any] = response.json()
+    return found
+
+
+@pytest.mark.integration
+async def test_a_day_that_agrees_three_ways_is_matched(payments: Setup) -> None:
+    first, second = [(await deposit(payments, 2500))["id"] for _ in range(2)]
+    out = (await payments.client().post("/payments/withdrawals", json=asked(1000))).json()[0]["id"]
+    payments.provider.take_back(UUID(second), Outcome.CHARGED_BACK)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    await payments.heard()
+    lines = [line(first), line(second), line(second, "-25.00", "dispute"), line(out, "-10.00", "transfer")]
+    batch = await settled(payments, *lines)
+    assert batch["status"] == "matched", await payments.exceptions()
+    assert batch["totals"]["ours"]["in"] == batch["totals"]["provider"]["in"] == 5000
+
+
+@pytest.mark.integration
+async def test_a_part_that_was_refunded_and_a_dispute_that_was_won_agree_too(payments: Setup) -> None:
+    found = (await deposit(payments, 2500))["id"]
+    refund_id = str(uuid4())
+    refund = {"actor": "ann", "refund_id": refund_id, "refund": {"amount": "5.00", "reason": "twice"}}
+    assert (await payments.client().post(f"/payments/{found}/refund", json=refund)).status_code == 200
+    for outcome in (Outcome.CHARGED_BACK, Outcome.REINSTATED):
+        payments.provider.take_back(UUID(found), outcome)
+        await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+        await payments.later(seconds=1)
+    await payments.heard()
+    lines = [line(found), line(refund_id, "-5.00", "refund")]
+    lines += [line(found, "-20.00", "dispute"), line(found, "20.00", "dispute_reversal")]
+    batch = await settled(payments, *lines)
+    assert batch["status"] == "matched", await payments.exceptions()
+    assert batch["totals"]["ours"]["back"] == batch["totals"]["provider"]["back"] == 500
+
+
+@pytest.mark.integration
+async def test_a_deposit_that_was_given_back_agrees_too(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    found = await deposit(payments, 2500)
+    payments.wallet.excluded.add(42)
+    payments.provider.settle_some()
+    payments.provider.at_once = 1
+    await payments.later(minutes=1)
+    await payments.heard()
+    detail = (await payments.client().get(f"/payments/{found['id']}")).json()
+    assert (detail["status"], detail["posted"]) == ("refunded", "refused")
+    refund = next(payment for payment in await payments.all() if payment.direction is Direction.REFUND)
+    batch = await settled(payments, line(found["id"]), line(str(refund.id), "-25.00", "refund"))
+    assert batch["status"] == "matched", await payments.exceptions()
+
+
+@pytest.mark.integration
+async def test_what_does_not_agree_is_shown_by_kind_and_closed_with_a_reason(payments: Setup) -> None:
+    missing, amount, currency = [(await deposit(payments, 2500))["id"] for _ in range(3)]
+    await payments.heard()
+    await as_administrator(payments.database, "DELETE FROM payments.ledger_movements WHERE position = 1")
+    other = str(uuid4())
+    batch = await settled(payments, line(amount, "24.99"), line(currency, currency="eur"), line(other))
+    assert batch["status"] == "exceptions"
+    client = payments.client()
+    found = (await client.get("/settlement-exceptions", params={"batch_id": batch["id"]})).json()
+    assert {(each["kind"], each["side"], each["payment_id"]) for each in found} == {
+        ("missing", "ledger", missing),
+        ("missing", "provider", missing),
+        ("amount", "provider", amount),
+        ("currency", "provider", currency),
+        ("extra", "provider", other),
+    }
+    assert next(each for each in found if each["kind"] == "amount")["found"] == "24.99 USD"
+    for each in found:
+        body = {"actor": "ann", "resolution": {"reason": "the provider's mistake"}}
+        closed = await client.post(f"/settlement-exceptions/{each['id']}/resolution", json=body)
+        assert closed.json()["closed_because"] == "the provider's mistake"
+    # What was closed stays closed when the batch is settled again.
+    again = await client.post(f"/settlement-batches/{batch['id']}/retry", json={})
+    assert again.json()["status"] == "matched"
+
+
+@pytest.mark.integration
+async def test_what_the_wallet_answered_is_not_in_the_ledger_before_the_journal_has_it(payments: Setup) -> None:
+    found = await deposit(payments, 2500)
+    await settled(payments, line(found["id"]))
+    assert await payments.exceptions() == [("missing", "ledger")]
+    await payments.heard()
+    assert (await settled(payments, line(found["id"])))["status"] == "matched"
+
+
+@pytest.mark.integration
+async def test_a_report_that_is_not_there_is_waited_for_and_one_that_is_wrong_is_named(payments: Setup) -> None:
+    await deposit(payments, 2500)
+    client = payments.client()
+    body = {"provider": "sandbox", "currency": "USD", "day": date(2026, 11, 24).isoformat()}
+    waits = (await client.post("/settlement-batches", json=body)).json()
+    assert (waits["status"], waits["attempts"]) == ("waiting", 1)
+    response = await client.post(f"/settlement-batches/{waits['id']}/retry", json={"report": "a,b\n1,2"})
+    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "report")
+
+
+@pytest.mark.integration
+async def test_what_staff_reversed_in_the_ledger_is_shown_with_its_payment(payments: Setup) -> None:
+    found = await deposit(payments, 2500)
+    payments.wallet.cash[42] += 5000
+    out = (await payments.client().post("/payments/withdrawals", json=asked(1000))).json()[0]["id"]
+    for payment_id, step in ((found["id"], "credit"), (out, "capture")):
+        await payments.by_staff(uuid5(UUID(payment_id), step), 400)
+    await payments.heard()
+    batch = await settled(payments, line(found["id"]), line(out, "-10.00", "transfer"))
+    shown = (await payments.client().get("/settlement-exceptions", params={"batch_id": batch["id"]})).json()
+    assert {(each["kind"], each["side"], each["payment_id"], each["found"]) for each in shown} == {
+        ("extra", "ledger", found["id"], "4.00 USD"),
+        ("extra", "ledger", out, "4.00 USD"),
+    }
+
+
+@pytest.mark.integration
+async def test_what_was_paid_after_it_was_given_back_agrees(payments: Setup) -> None:
+    payments.wallet.cash[42] = 5000
+    payments.provider.fails = 1
+    out = (await payments.client().post("/payments/withdrawals", json=asked(1000))).json()[0]["id"]
+    payments.provider.take_back(UUID(out), Outcome.COMPLETED)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    await payments.heard()
+    batch = await settled(payments, line(out, "-10.00", "transfer"))
+    shown = (await payments.client().get("/settlement-exceptions", params={"batch_id": batch["id"]})).json()
+    assert (batch["status"], shown) == ("matched", [])
