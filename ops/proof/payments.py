@@ -37,12 +37,17 @@ class Moved(NamedTuple):
 
 
 async def of_payments(connection: AsyncConnection, provider: str) -> Sequence[Moved]:
-    """What our payments say. A deposit that was refunded has moved, and its refund has moved it back."""
+    """What our payments say. A deposit that was refunded has moved, and its refund has moved it back.
+
+    A withdrawal that went back as the refund of a deposit is a refund in the provider's books.
+    """
     rows = (await connection.execute(_PAYMENTS, {"provider": provider})).all()
     given_back = {row.of_payment for row in rows if row.direction == "refund" and row.status == "completed"}
     return [
         Moved(
-            *(row.payment_id, row.direction, row.user_id, row.amount_minor, row.currency),
+            row.payment_id,
+            row.direction if row.of_payment is None else "refund",
+            *(row.user_id, row.amount_minor, row.currency),
             moved=row.status == "completed" or (row.status == "refunded" and row.payment_id in given_back),
         )
         for row in rows

@@ -55,7 +55,8 @@ class Payment:
 
     `cleared`: it was checked, or staff let it through. `news`: the provider said that something has happened, and is
     to be asked what. `asks` counts the questions since it was last sure. `taken_by` is the command that took the money
-    from the player. `refunded_minor` is what of a deposit has gone back by refunds.
+    from the player. `of_payment` is the deposit that a refund gives back, or as whose refund a withdrawal goes out.
+    `refunded_minor` is what of a deposit has gone back by either.
     """
 
     id: UUID
@@ -110,6 +111,11 @@ class Payment:
     def request(self) -> ProviderRequest:
         """As the provider is asked for it."""
         return ProviderRequest(self.id, self.user_id, self.amount_minor, self.currency, self.method, self.instrument)
+
+    @property
+    def goes_as(self) -> Direction:
+        """What it is to its provider: a withdrawal that goes back as a refund is one there."""
+        return self.direction if self.of_payment is None else Direction.REFUND
 
     def step(self) -> Step | None:
         """The command that is due at the wallet."""
@@ -188,6 +194,9 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
     if answer is None:
         return _unheard_of(payment, now)
     event = states.said(answer.outcome)
+    if event is Event.FAILED and (payment.direction, payment.status) == (Direction.WITHDRAWAL, State.COMPLETED):
+        # What was paid and in the provider's books has failed has come back: a card may refuse a refund days later.
+        event = Event.REFUNDED
     if event is Event.UNKNOWN and payment.status not in states.OPEN:
         # It stands where it stood, and whoever has news asks again.
         return ignored(payment, now)
@@ -301,15 +310,21 @@ def gone_elsewhere(deposit: Payment, amount_minor: int, now: datetime) -> Paymen
     return replace(refund, status=State.COMPLETED, settled_at=now, requested_by=deposit.provider)
 
 
+# What is so does not take any of the deposit that it is of.
+OVER = (State.FAILED, State.CANCELLED, State.REFUNDED)
+
+
 def left_of(deposit: Payment, refunds: Iterable[Payment]) -> int:
     """What of a deposit has not gone back and is not on its way, in minor units."""
-    over = (State.FAILED, State.CANCELLED)
-    return deposit.amount_minor - sum(refund.amount_minor for refund in refunds if refund.status not in over)
+    return deposit.amount_minor - sum(refund.amount_minor for refund in refunds if refund.status not in OVER)
 
 
-def after_refund(deposit: Payment, amount_minor: int, now: datetime) -> Payment:
-    """A deposit after some of it has gone back: refunded, where that is all of it."""
+def after_refund(deposit: Payment, amount_minor: int, now: datetime, *, withdrawn: bool = False) -> Payment:
+    """A deposit after some of it has gone back: refunded, where that is all of it, and the last was no withdrawal.
+
+    A negative amount has come back to us.
+    """
     refunded = replace(deposit, refunded_minor=deposit.refunded_minor + amount_minor)
-    if refunded.refunded_minor < deposit.amount_minor:
+    if withdrawn or refunded.refunded_minor < deposit.amount_minor:
         return refunded
     return happened(refunded, Event.REFUNDED, now, deposit.reason) or refunded

@@ -78,25 +78,31 @@ class ProviderEvent(NamedTuple):
 
 
 class Provider(Protocol):
-    """One provider.
+    """One provider. `refund_only` are those of its methods by which money goes back as refunds of deposits alone.
 
     Calls raise ServiceUnavailable only where it is certain that nothing was done; all else that fails is UNKNOWN.
     """
 
     name: str
     methods: frozenset[str]
+    refund_only: frozenset[str]
 
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
         """Take money from a player."""
+
+    def can_pay_out(self, method: str, instrument: str | None) -> bool:
+        """Whether `pay_out` can send money there."""
 
     async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
         """Send money to a player."""
 
     async def refund(self, request: ProviderRequest, of_reference: str) -> ProviderAnswer:
-        """Send a deposit back to where it came from."""
+        """Send some of a deposit back to where it came from."""
 
-    async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
-        """How a payment stands; None where the provider never heard of it."""
+    async def look_up(
+        self, direction: Direction, payment_id: UUID, reference: str | None, of_reference: str | None = None
+    ) -> ProviderAnswer | None:
+        """How a payment stands; None where the provider never heard of it. `of_reference` is a refund's deposit."""
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
         """The events of a webhook. Raises Unauthenticated, InvalidInput, TooLarge."""

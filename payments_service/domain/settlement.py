@@ -108,6 +108,13 @@ class Moved(NamedTuple):
     charged_back_at: datetime | None
     changed_at: datetime | None
 
+    def at_provider(self) -> list[tuple[datetime | None, Movement, int]]:
+        """When it moved how much at its provider, where a withdrawal may have gone as the refund of a deposit."""
+        if self.direction is not Direction.WITHDRAWAL or self.of_payment is None:
+            return self.movements()
+        signs = {Movement.OUT: 1, Movement.BACK: -1}
+        return [(at, Movement.BACK, signs[movement] * amount) for at, movement, amount in self.movements()]
+
     def movements(self) -> list[tuple[datetime | None, Movement, int]]:
         """When it moved how much: what goes back is about the payment that it undoes."""
         disputed = self.charged_back_minor or 0
@@ -134,15 +141,15 @@ class Moved(NamedTuple):
 
 def at_provider(moved: Sequence[Moved], day: date) -> list[Line]:
     """What our payments say that a provider moved on a day."""
-    return [line for line in _lines(moved) if line.day == day]
+    return [line for payment in moved for line in _lines(payment, payment.at_provider()) if line.day == day]
 
 
 def in_ledger(moved: Sequence[Moved]) -> list[Line]:
     """What our payments say that the ledger moved. What the wallet refused moved nothing there, nor what undid it."""
-    return _lines([payment for payment in moved if _is_in_ledger(payment)])
+    return [line for payment in moved if _is_in_ledger(payment) for line in _lines(payment, payment.movements())]
 
 
-def _lines(moved: Sequence[Moved]) -> list[Line]:
+def _lines(payment: Moved, movements: Sequence[tuple[datetime | None, Movement, int]]) -> list[Line]:
     return [
         Line(
             payment_id=payment.of_payment or payment.id,
@@ -153,8 +160,7 @@ def _lines(moved: Sequence[Moved]) -> list[Line]:
             day=moment.date(),
             reference=payment.reference,
         )
-        for payment in moved
-        for moment, movement, amount_minor in payment.movements()
+        for moment, movement, amount_minor in movements
         if moment is not None
     ]
 

@@ -8,14 +8,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import closed_loop, payments
 from payments_service.domain.availability import Switch
-from payments_service.domain.closed_loop import Place
+from payments_service.domain.closed_loop import Place, Source
 from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Attendant, Direction, Provider
 from payments_service.domain.states import OPEN, Event, State
+from payments_service.repository import closed_loop as loop
 from payments_service.repository import desk
 from payments_service.repository import payments as kept
-from payments_service.repository.closed_loop import sources
 from shared import database, money
 from shared.clock import Clock
 from shared.contracts.payments import (
@@ -32,6 +32,8 @@ from shared.contracts.payments import (
 )
 from shared.errors import CommandIdReused, FieldError, Forbidden, InvalidInput, NotFound
 
+# So many parts of one request are moved on before it is answered; the loops do the rest.
+AT_ONCE = 5
 COMPLETION, REVIEW, REFUND = "completion", "review", "refund"
 REFUNDABLE = frozenset({State.COMPLETED, State.REINSTATED})
 _SAME = ("user_id", "direction", "currency")
@@ -66,8 +68,10 @@ class PaymentDesk:
                 for part in parts:
                     await kept.add(connection, part)
         _check_same(parts, direction, asked)
-        for part in parts:
+        for part in parts[:AT_ONCE]:
             await self.attendant.attend(part.id)
+        if len(parts) > AT_ONCE:
+            self.attendant.wake()
         return await self.group(asked.payment_id)
 
     async def group(self, group_id: UUID) -> Sequence[PaymentView]:
@@ -166,9 +170,9 @@ class PaymentDesk:
         whole = closed_loop.Part(chosen, asked.amount_minor, returned=False)
         parts: Sequence[closed_loop.Part] = (whole,)
         if direction is Direction.WITHDRAWAL:
-            found = await sources(connection, asked.user_id, asked.currency)
-            reachable = [source for source in found if source.place.provider in self.providers]
-            parts = closed_loop.split(asked.amount_minor, reachable, chosen)
+            sources = await self._sources(connection, asked.user_id, asked.currency)
+            parts = closed_loop.split(asked.amount_minor, sources, chosen)
+            self._check_payable(parts, asked)
         now = self.clock()
         return [
             Payment(
@@ -183,11 +187,37 @@ class PaymentDesk:
                 currency=asked.currency,
                 created_at=now,
                 instrument=part.place.instrument,
+                of_payment=part.deposit_id,
                 requested_by=asked.actor,
                 due_at=now,
             )
             for count, part in enumerate(parts)
         ]
+
+    async def _sources(self, connection: AsyncConnection, user_id: int, currency: str) -> list[Source]:
+        """Where a player's money can go back to, by the ways that its providers have."""
+        deposits = await loop.deposits(connection, user_id, currency)
+        found: list[Source] = []
+        for source in await loop.sources(connection, user_id, currency):
+            provider = self.providers.get(source.place.provider)
+            if provider is None:
+                continue
+            if source.place.method in provider.refund_only:
+                found += closed_loop.by_deposits(source, deposits.get(source.place, ()))
+            else:
+                found.append(source)
+        return found
+
+    def _check_payable(self, parts: Sequence[closed_loop.Part], asked: AskedPayment) -> None:
+        """Raises InvalidInput where the rest of a withdrawal would go to where nothing can be sent."""
+        rest = next((part for part in parts if not part.returned), None)
+        if rest is None or self.providers[asked.provider].can_pay_out(asked.method, asked.instrument):
+            return
+        back = money.to_decimal(asked.amount_minor - rest.amount_minor, asked.currency)
+        told = (
+            f"cannot be paid out to; {back} {asked.currency} can go back to where it came from, the rest needs another"
+        )
+        raise InvalidInput([FieldError("instrument", told)])
 
     async def _approve(
         self,

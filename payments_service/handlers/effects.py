@@ -25,8 +25,9 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
         await exceptions.open_for(connection, found, now)
     elif before.status in states.OPEN and after.status not in states.OPEN:
         await exceptions.close_for(connection, after.id, ExceptionKind.OVERDUE, now)
-    if after.of_payment is not None and after.status is State.COMPLETED and before.status is not State.COMPLETED:
-        await _gone_back(connection, after.of_payment, after.amount_minor, now)
+    if after.of_payment is not None and (gone := _is_gone(after) - _is_gone(before)):
+        withdrawn = after.direction is Direction.WITHDRAWAL
+        await _gone_back(connection, after.of_payment, gone * after.amount_minor, now, withdrawn=withdrawn)
     if (after.direction, after.status) == (Direction.DEPOSIT, State.REFUNDED) and before.status is not State.REFUNDED:
         await _gone_elsewhere(connection, after, now)
 
@@ -50,10 +51,17 @@ def contradiction(payment: Payment, said: Outcome) -> Found:
     return Found(ExceptionKind.CONTRADICTION, Side.PROVIDER, payment.id, payment.reference, payment.status, said)
 
 
-async def _gone_back(connection: AsyncConnection, deposit_id: UUID, amount_minor: int, now: datetime) -> None:
+def _is_gone(refund: Payment) -> bool:
+    return refund.status is State.COMPLETED
+
+
+async def _gone_back(
+    connection: AsyncConnection, deposit_id: UUID, amount_minor: int, now: datetime, *, withdrawn: bool = False
+) -> None:
     deposit = await kept.lock(connection, deposit_id)
     assert deposit is not None
-    await kept.save(connection, deposit, payments.after_refund(deposit, amount_minor, now), now)
+    after = payments.after_refund(deposit, amount_minor, now, withdrawn=withdrawn)
+    await kept.save(connection, deposit, after, now)
 
 
 async def _gone_elsewhere(connection: AsyncConnection, deposit: Payment, now: datetime) -> None:

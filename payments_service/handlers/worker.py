@@ -20,7 +20,7 @@ from payments_service.domain.payments import Action, Payment, Waits, leaves_next
 from payments_service.domain.ports import Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
 from payments_service.domain.states import Event
 from payments_service.handlers import effects
-from payments_service.repository import desk, exceptions
+from payments_service.repository import closed_loop, desk, exceptions
 from payments_service.repository import payments as kept
 from shared import database, logs
 from shared.clock import Clock
@@ -144,7 +144,7 @@ class PaymentWorker:
     async def _book(self, payment: Payment) -> bool:
         step = payment.step()
         assert step is not None
-        if payment.of_payment is not None and not await self._is_credited(payment.id, payment.of_payment):
+        if payment.direction is Direction.REFUND and not await self._is_credited(payment):
             return False
         decision = await self._wallet.ask(ledger.command(payment.booked(), step), WALLET_WITHIN_S)
         if decision is None:
@@ -163,11 +163,12 @@ class PaymentWorker:
             log.info("payment_step_refused", payment_id=str(payment.id), step=step.value, reason=reason)
         return True
 
-    async def _is_credited(self, refund_id: UUID, deposit_id: UUID) -> bool:
+    async def _is_credited(self, payment: Payment) -> bool:
         """Whether a refund takes from the player what its deposit brought: not before, and not what was never taken."""
         now = self._clock()
+        assert payment.of_payment is not None
         async with database.transaction(self._engine) as connection:
-            refund, deposit = await kept.lock(connection, refund_id), await kept.find(connection, deposit_id)
+            refund, deposit = await kept.lock(connection, payment.id), await kept.find(connection, payment.of_payment)
             assert refund is not None
             assert deposit is not None
             if deposit.posted is Posted.REFUSED and refund.posted is Posted.NOTHING:
@@ -188,9 +189,17 @@ class PaymentWorker:
             largest = self._review_from.get(payment.currency)
             if largest is not None and payment.group_minor >= largest:
                 return await self._change(payment.id, lambda before: _to_review(before, "LARGE"))
+            if payment.of_payment is None and await self._was_refused(payment):
+                return await self._change(payment.id, lambda before: _to_review(before, "NOT_TAKEN_BACK"))
             if (risk := await self._risk_of(payment.user_id)) is not None:
                 return await self._change(payment.id, lambda before: _to_review(before, risk))
         return await self._change(payment.id, _cleared)
+
+    async def _was_refused(self, payment: Payment) -> bool:
+        """Whether a withdrawal goes elsewhere because a provider would not take back what came from it."""
+        async with database.reading(self._engine) as connection:
+            places = await closed_loop.deposits(connection, payment.user_id, payment.currency)
+        return any(deposit.refused for deposits in places.values() for deposit in deposits)
 
     async def _risk_of(self, user_id: int) -> str | None:
         """Why somebody has to look before money leaves to a player, or None. What is not known is looked at."""
@@ -206,13 +215,16 @@ class PaymentWorker:
         return await self._go_out(payment)
 
     async def _go_out(self, payment: Payment) -> bool:
-        of_reference = None
-        if payment.of_payment is not None:
-            async with database.reading(self._engine) as connection:
-                deposit = await kept.find(connection, payment.of_payment)
-            of_reference = None if deposit is None else deposit.reference
-        answer = await self._call(payment, of_reference)
+        answer = await self._call(payment, await self._of_reference(payment))
         return await self._answered(payment.id, answer)
+
+    async def _of_reference(self, payment: Payment) -> str | None:
+        """The provider's name for the deposit that a payment is a refund of there."""
+        if payment.of_payment is None:
+            return None
+        async with database.reading(self._engine) as connection:
+            deposit = await kept.find(connection, payment.of_payment)
+        return None if deposit is None else deposit.reference
 
     async def _call(self, payment: Payment, of_reference: str | None) -> ProviderAnswer:
         provider = self._providers.get(payment.provider)
@@ -221,7 +233,7 @@ class PaymentWorker:
         request = payment.request()
         try:
             async with asyncio.timeout(PROVIDER_WITHIN_S):
-                match payment.direction:
+                match payment.goes_as:
                     case Direction.DEPOSIT:
                         return await provider.deposit(request)
                     case Direction.WITHDRAWAL:
@@ -237,10 +249,11 @@ class PaymentWorker:
     async def _ask(self, payment: Payment) -> bool:
         provider = self._providers.get(payment.provider)
         answer: ProviderAnswer | None = NOT_REACHED
+        of_reference = await self._of_reference(payment)
         try:
             async with asyncio.timeout(PROVIDER_WITHIN_S):
                 if provider is not None:
-                    answer = await provider.look_up(payment.direction, payment.id, payment.reference)
+                    answer = await provider.look_up(payment.goes_as, payment.id, payment.reference, of_reference)
         except ServiceUnavailable:
             answer = NOT_REACHED
         except TimeoutError:

@@ -1,12 +1,14 @@
 """The closed loop as the ledger has it: what came from each place, less what went back and what is on its way there."""
 
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 
-from sqlalchemy import BigInteger, DateTime, case, func, null, select, union_all
+from sqlalchemy import BigInteger, DateTime, and_, case, func, null, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments_service.domain.closed_loop import Place, Source
+from payments_service.domain.closed_loop import Place, Refundable, Source
 from payments_service.domain.ledger import Posted
+from payments_service.domain.payments import NEVER_ARRIVED, OVER
 from payments_service.domain.ports import Direction
 from payments_service.domain.states import OPEN, State
 from payments_service.repository import ledger
@@ -39,3 +41,30 @@ async def sources(connection: AsyncConnection, user_id: int, currency: str) -> S
     place = [each.c[name] for name in _PLACE]
     query = select(*place, net_minor, since).group_by(*place).having(net_minor > 0)
     return [Source(Place(*row[:3]), row[3], row[4]) for row in await connection.execute(query)]
+
+
+async def deposits(connection: AsyncConnection, user_id: int, currency: str) -> Mapping[Place, Sequence[Refundable]]:
+    """A player's deposits in one currency of which something has not gone back, by where they came from.
+
+    The oldest come first.
+    """
+    deposit, back = payments.alias("deposit").c, payments.alias("back").c
+    gone = func.sum(back.amount_minor).filter(back.status.notin_(OVER))
+    left_minor = (deposit.amount_minor - func.coalesce(gone, 0)).cast(BigInteger)
+    # What the wallet refused, or never reached the provider, says nothing of where it would have gone.
+    asked = and_(back.posted != Posted.REFUSED, func.coalesce(back.reason, "") != NEVER_ARRIVED)
+    failed = or_(and_(back.status == State.FAILED, asked), back.status == State.REFUNDED)
+    refused = func.count().filter(back.direction == Direction.WITHDRAWAL, failed) > 0
+    query = (
+        select(*(deposit[name] for name in _PLACE), deposit.id, left_minor, refused)
+        .select_from(deposit.id.table.outerjoin(back.id.table, back.of_payment == deposit.id))
+        .where(deposit.user_id == user_id, deposit.currency == currency, deposit.direction == Direction.DEPOSIT)
+        .where(deposit.status.in_((State.COMPLETED, State.REINSTATED)), deposit.posted == Posted.CREDITED)
+        .group_by(deposit.id)
+        .having(left_minor > 0)
+        .order_by(deposit.settled_at, deposit.number)
+    )
+    found: dict[Place, list[Refundable]] = defaultdict(list)
+    for row in await connection.execute(query):
+        found[Place(*row[:3])].append(Refundable(row[3], row[4], row[5]))
+    return found

@@ -48,17 +48,17 @@ async def payment_of(connection: AsyncConnection, provider: str, event: Provider
 
 
 async def _refund_or_deposit(connection: AsyncConnection, provider: str, event: ProviderEvent) -> UUID | None:
-    """Whose a refund's event is: that refund's, else the deposit's that it is of."""
+    """Whose a refund's event is: that refund's, or a withdrawal's that went as one, else the deposit's it is of."""
     p = payments.c
-    whose = ((Direction.REFUND, event.reference), (Direction.DEPOSIT, event.of_reference))
-    for direction, reference in whose:
+    whose = ((p.of_payment.isnot(None), event.reference), (p.direction == Direction.DEPOSIT, event.of_reference))
+    for which, reference in whose:
         # A name that the event does not have is nobody's.
         named = [
             column == value
             for column, value in ((p.id, event.payment_id), (p.reference, reference))
             if value is not None
         ]
-        query = select(p.id).where(p.provider == provider, p.direction == direction, or_(false(), *named))
+        query = select(p.id).where(p.provider == provider, which, or_(false(), *named))
         found: UUID | None = (await connection.execute(query.order_by(p.number).limit(1))).scalar_one_or_none()
         if found is not None:
             return found

@@ -126,6 +126,28 @@ def test_a_withdrawal_goes_back_to_where_the_money_came_from(
     ]
 
 
+def test_a_withdrawal_to_a_paypal_account_goes_back_as_refunds_of_what_came_from_it(
+    ask: Ask, sandbox: httpx2.Client
+) -> None:
+    deposits = [pay(ask, "deposits", amount, "JPY", "vault_1", "paypal")["id"] for amount in ("3000", "2000")]
+    for each in deposits:
+        until_it_is(ask, each, "completed", "credited")
+    paid = pay(ask, "withdrawals", "5000", "JPY", "payer_1", "paypal")
+    assert [(part["of_payment"], part["amount"]) for part in paid["parts"]] == [
+        (deposits[0], "3000"),
+        (deposits[1], "2000"),
+    ]
+    for part in paid["parts"]:
+        let_through(ask, part["id"])
+        until_it_is(ask, part["id"], "completed", "captured")
+    assert balance(ask, "JPY") == (NOTHING, NOTHING)
+    books = {each["payment_id"]: each for each in sandbox.get("/books").json()}
+    sent = [books[part["id"]] for part in paid["parts"]]
+    assert [(each["direction"], each["of_reference"], each["amount_minor"]) for each in sent] == [
+        ("refund", books[deposit]["reference"], amount) for deposit, amount in zip(deposits, (3000, 2000), strict=True)
+    ]
+
+
 def test_what_is_switched_off_queues_and_is_let_go_in_order(ask: Ask) -> None:
     before, _ = balance(ask, "GBP")
     switch = {"provider": "sandbox", "direction": "deposit", "reason": "the provider is down"}

@@ -38,9 +38,13 @@ class FakeProvider:
 
     name: str = "sandbox"
     methods: frozenset[str] = frozenset({"card", "bank"})
+    refund_only: frozenset[str] = frozenset()
+    # Where it can pay out: anywhere, where nothing is said.
+    payable: frozenset[str | None] | None = None
     mood: random.Random = field(default_factory=lambda: random.Random(0))
     trouble: float = 0.0
     fails: float = 0.0
+    refunds_fail: float = 0.0
     # Of the outcomes that come at once; the rest come with time.
     at_once: float = 1.0
     down: bool = False
@@ -53,13 +57,18 @@ class FakeProvider:
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
         return await self._do(Direction.DEPOSIT, request, None)
 
+    def can_pay_out(self, method: str, instrument: str | None) -> bool:
+        return self.payable is None or instrument in self.payable
+
     async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
         return await self._do(Direction.WITHDRAWAL, request, None)
 
     async def refund(self, request: ProviderRequest, of_reference: str) -> ProviderAnswer:
         return await self._do(Direction.REFUND, request, UUID(of_reference.removeprefix("ref_")))
 
-    async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
+    async def look_up(
+        self, direction: Direction, payment_id: UUID, reference: str | None, of_reference: str | None = None
+    ) -> ProviderAnswer | None:
         self.calls["look_up"] += 1
         self._maybe_unreachable()
         if self.mood.random() < self.trouble:
@@ -119,15 +128,19 @@ class FakeProvider:
             raise ServiceUnavailable("refused")
 
     def _end(self, booking: Booking) -> None:
-        failed = booking.direction is not Direction.REFUND and self.mood.random() < self.fails
-        booking.outcome = Outcome.FAILED if failed else Outcome.COMPLETED
-        if booking.of is not None:
+        fails = self.refunds_fail if booking.direction is Direction.REFUND else self.fails
+        booking.outcome = Outcome.FAILED if self.mood.random() < fails else Outcome.COMPLETED
+        if booking.of is not None and self._is_all_back(booking.of):
             self.books[booking.of].outcome = Outcome.REFUNDED
         self._tell(booking)
         if self.mood.random() < self.trouble:
             # It contradicts itself: signed as well, and not what stands in its books.
             lie = self.mood.choice([Outcome.FAILED, Outcome.COMPLETED, Outcome.CANCELLED, Outcome.PROCESSING])
             self._tell(booking, lie)
+
+    def _is_all_back(self, deposit_id: UUID) -> bool:
+        back = [each for each in self.books.values() if each.of == deposit_id and each.outcome is Outcome.COMPLETED]
+        return sum(each.request.amount_minor for each in back) == self.books[deposit_id].request.amount_minor
 
     def _tell(self, booking: Booking, outcome: Outcome | None = None) -> None:
         request = booking.request

@@ -391,6 +391,24 @@ class TestCalls:
             "custom_id": str(PAYMENT),
         }
 
+    async def test_a_refund_whose_answer_was_lost_is_found_among_its_orders(self) -> None:
+        refunds = [
+            {"id": "REF1", "status": "COMPLETED"},
+            {"id": "REF2", "status": "PENDING", "custom_id": str(PAYMENT)},
+        ]
+        order = {"id": "ORDER1", "purchase_units": [{"payments": {"refunds": refunds}}]}
+        found = await provider(FakePayPal({f"{ORDERS}/ORDER1": (200, order)})).look_up(
+            Direction.REFUND, PAYMENT, None, "ORDER1"
+        )
+        assert found == ProviderAnswer(Outcome.PROCESSING, "REF2", None, None)
+        there = provider(FakePayPal({f"{ORDERS}/ORDER1": (200, CAPTURED)}))
+        assert await there.look_up(Direction.REFUND, PAYMENT, None, "ORDER1") is None
+
+    async def test_money_goes_back_by_refunds_and_else_to_a_payers_id(self) -> None:
+        there = provider(FakePayPal())
+        assert there.refund_only == {"paypal"}
+        assert [there.can_pay_out("paypal", each) for each in ("PAYER1", None)] == [True, False]
+
     @pytest.mark.parametrize(
         ("status", "body", "outcome"),
         [

@@ -263,6 +263,8 @@ class TestCalls:
             Outcome.COMPLETED, "tr_1", None, None
         )
         assert (await stripe.pay_out(REQUEST._replace(instrument="pm_1"))).outcome is Outcome.FAILED
+        assert [stripe.can_pay_out("card", each) for each in ("acct_1", "pm_1", None)] == [True, False, False]
+        assert stripe.refund_only == {"card", "bank"}
         (request,) = seen
         assert parse_qs(request.content.decode())["transfer_group"] == [str(PAYMENT)]
 
@@ -304,6 +306,19 @@ class TestLookUps:
         )
         assert answer is not None
         assert (answer.outcome, answer.reason) == (Outcome.FAILED, "stolen_card")
+
+    async def test_a_refund_whose_answer_was_lost_is_found_among_its_intents(self) -> None:
+        seen: list[httpx2.Request] = []
+        mine = {"id": "re_2", "object": "refund", "status": "succeeded", "metadata": {"payment_id": str(PAYMENT)}}
+        other = {"id": "re_1", "object": "refund", "status": "succeeded"}
+        listed = {"object": "list", "data": [other, mine], "has_more": False, "url": "/x"}
+        found = await provider(answering(200, listed, seen)).look_up(Direction.REFUND, PAYMENT, None, "pi_9")
+        assert found == ProviderAnswer(Outcome.COMPLETED, "re_2", None, None)
+        assert seen[0].url.params["payment_intent"] == "pi_9"
+        listed["data"] = [other]
+        assert await provider(answering(200, listed)).look_up(Direction.REFUND, PAYMENT, None, "pi_9") is None
+        unnamed = await provider().look_up(Direction.REFUND, PAYMENT, None)
+        assert unnamed == ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
 
     async def test_no_answer_is_no_news(self) -> None:
         with pytest.raises(ServiceUnavailable):

@@ -66,6 +66,8 @@ class PayPalProvider:
 
     name = "paypal"
     methods = frozenset({"paypal"})
+    # A deposit's account is known to PayPal alone; what did not come from there goes to a payer's id.
+    refund_only = methods
 
     def __init__(
         self,
@@ -103,6 +105,10 @@ class PayPalProvider:
         body = {"intent": "CAPTURE", "purchase_units": [unit], "payment_source": {"paypal": source}}
         return await self._attempt("/v2/checkout/orders", body, request.payment_id, _of_order)
 
+    def can_pay_out(self, method: str, instrument: str | None) -> bool:
+        """As `Provider.can_pay_out`."""
+        return bool(instrument)
+
     async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
         """As `Provider.pay_out`, to a PayPal account by its payer id."""
         if not request.instrument:
@@ -134,11 +140,16 @@ class PayPalProvider:
         path = f"/v2/payments/captures/{capture['id']}/refund"
         return await self._attempt(path, body, request.payment_id, _of_refund)
 
-    async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
+    async def look_up(
+        self, direction: Direction, payment_id: UUID, reference: str | None, of_reference: str | None = None
+    ) -> ProviderAnswer | None:
         """As `Provider.look_up`. An order that the player approved is captured by it.
 
-        PayPal finds nothing by our ids: without a reference it is UNKNOWN until a webhook tells.
+        PayPal finds nothing by our ids but a refund among its order's: else, without a reference it is UNKNOWN until a
+        webhook tells.
         """
+        if reference is None and direction is Direction.REFUND and of_reference is not None:
+            return await self._refund_among(of_reference, payment_id)
         if reference is None:
             return ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
         if direction is Direction.WITHDRAWAL:
@@ -156,6 +167,14 @@ class PayPalProvider:
             )
         answer = _of_order(order)
         return await self._disputed(answer, order) if answer.outcome is Outcome.COMPLETED else answer
+
+    async def _refund_among(self, order_id: str, payment_id: UUID) -> ProviderAnswer | None:
+        order = await self._get(f"/v2/checkout/orders/{order_id}") or {}
+        for unit in order.get("purchase_units", ()):
+            for refund in unit.get("payments", {}).get("refunds", ()):
+                if refund.get("custom_id") == str(payment_id):
+                    return _of_refund(refund)
+        return None
 
     async def _disputed(self, answer: ProviderAnswer, order: Mapping[str, Any]) -> ProviderAnswer:
         """A deposit as its last dispute that was resolved leaves it."""

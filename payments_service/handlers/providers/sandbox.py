@@ -28,6 +28,8 @@ class SandboxProvider:
 
     name = "sandbox"
     methods = frozenset({"card", "bank", "paypal"})
+    # As at PayPal; to a card or bank it pays out whatever came from there.
+    refund_only = frozenset({"paypal"})
 
     def __init__(
         self,
@@ -52,6 +54,10 @@ class SandboxProvider:
         """As `Provider.deposit`."""
         return await self._ask(Direction.DEPOSIT, request)
 
+    def can_pay_out(self, method: str, instrument: str | None) -> bool:
+        """As `Provider.can_pay_out`: anywhere."""
+        return True
+
     async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
         """As `Provider.pay_out`."""
         return await self._ask(Direction.WITHDRAWAL, request)
@@ -60,7 +66,9 @@ class SandboxProvider:
         """As `Provider.refund`."""
         return await self._ask(Direction.REFUND, request, of_reference=of_reference)
 
-    async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
+    async def look_up(
+        self, direction: Direction, payment_id: UUID, reference: str | None, of_reference: str | None = None
+    ) -> ProviderAnswer | None:
         """As `Provider.look_up`: by our id alone."""
         try:
             response = await self._client.get(f"{self._url}/v1/payments/{payment_id}", headers=self._headers)

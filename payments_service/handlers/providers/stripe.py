@@ -61,6 +61,8 @@ class StripeProvider:
 
     name = "stripe"
     methods = frozenset({"card", "bank"})
+    # What came from a card or bank goes back there as refunds; all else goes to a connected account.
+    refund_only = methods
 
     def __init__(
         self, client: httpx2.AsyncClient, *, api_key: str, secrets: Sequence[str], api_base: str | None = None
@@ -100,6 +102,10 @@ class StripeProvider:
 
         return await _attempt(ask)
 
+    def can_pay_out(self, method: str, instrument: str | None) -> bool:
+        """As `Provider.can_pay_out`: to connected accounts alone."""
+        return instrument is not None and instrument.startswith("acct_")
+
     async def pay_out(self, request: ProviderRequest) -> ProviderAnswer:
         """As `Provider.pay_out`, to a connected account (`acct_…`). To a card money goes back by `refund`."""
         destination = request.instrument
@@ -134,16 +140,16 @@ class StripeProvider:
 
         return await _attempt(ask)
 
-    async def look_up(self, direction: Direction, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
+    async def look_up(
+        self, direction: Direction, payment_id: UUID, reference: str | None, of_reference: str | None = None
+    ) -> ProviderAnswer | None:
         """As `Provider.look_up`. Without a reference, Stripe's search finds an intent a minute after it was made."""
         try:
             if direction is Direction.DEPOSIT:
                 return await self._intent(payment_id, reference)
             if direction is Direction.WITHDRAWAL:
                 return await self._transfer(payment_id)
-            if reference is None:
-                return ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
-            return _of_refund(await self._stripe.refunds.retrieve_async(reference))
+            return await self._refund(payment_id, reference, of_reference)
         except stripe.InvalidRequestError as error:
             if error.http_status == 404:
                 return None
@@ -170,6 +176,17 @@ class StripeProvider:
             {"query": f"metadata['{PAYMENT_ID}']:'{payment_id}'", "limit": 1}
         )
         return _of_intent(found.data[0]) if found.data else None
+
+    async def _refund(self, payment_id: UUID, reference: str | None, of_reference: str | None) -> ProviderAnswer | None:
+        if reference is not None:
+            return _of_refund(await self._stripe.refunds.retrieve_async(reference))
+        if of_reference is None:
+            return ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
+        listed = await self._stripe.refunds.list_async({"payment_intent": of_reference, "limit": 100})
+        for found in listed.data:
+            if (found.to_dict().get("metadata") or {}).get(PAYMENT_ID) == str(payment_id):
+                return _of_refund(found)
+        return None
 
     async def _disputed(self, answer: ProviderAnswer) -> ProviderAnswer:
         """A deposit as its disputes leave it, by what they moved. An inquiry moves nothing."""
