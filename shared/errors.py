@@ -4,7 +4,8 @@
     ├── PermanentError            the same call fails again; the caller or an operator has to change something
     │   ├── ConfigurationError      a setting is missing or out of range
     │   ├── InvalidInput            a request or message is wrong; names each field
-    │   │   └── Undecodable           a message whose bytes are not what its contract says
+    │   │   ├── Undecodable           a message whose bytes are not what its contract says
+    │   │   └── UnreadableWebhook     a webhook whose signature holds, and that is no event
     │   ├── IdempotencyKeyMissing   a request that moves money came without its key
     │   ├── WrongLane               a command on a partition that is not its player's
     │   ├── CommandIdReused         a command id that was decided with other content
@@ -20,6 +21,7 @@
     │   ├── Unauthenticated         no valid token
     │   ├── Forbidden               a valid token that may not do this
     │   ├── TooLarge                more than the stated bound
+    │   │   └── OversizedWebhook        of a webhook
     │   └── IntegrityViolation      the ledger does not match its own chain
     └── TransientError            the same call may succeed later; retry with backoff
         ├── BrokerUnavailable       Kafka does not answer within the bound
@@ -73,6 +75,12 @@ class InvalidInput(PermanentError):
     def __init__(self, errors: Sequence[FieldError]) -> None:
         self.errors = tuple(errors)
         super().__init__("; ".join(f"{error.field}: {error.message}" for error in self.errors))
+
+
+class UnreadableWebhook(InvalidInput):
+    """A webhook whose signature holds, and that is no event."""
+
+    code = "WEBHOOK_UNREADABLE"
 
 
 class Undecodable(InvalidInput):
@@ -189,6 +197,12 @@ class TooLarge(PermanentError):
     """More than the stated bound."""
 
     code = "TOO_LARGE"
+
+
+class OversizedWebhook(TooLarge):
+    """A webhook that is longer than any that its provider sends."""
+
+    code = "WEBHOOK_TOO_LARGE"
 
 
 class IntegrityViolation(PermanentError):

@@ -20,6 +20,8 @@ TYPE_BASE = "urn:langsense:problem:"
 
 # Looked up along an error's ancestors, nearest first.
 STATUS: Mapping[type[errors.LangSenseError], HTTPStatus] = {
+    errors.UnreadableWebhook: HTTPStatus.BAD_REQUEST,
+    errors.OversizedWebhook: HTTPStatus.BAD_REQUEST,
     errors.InvalidInput: HTTPStatus.UNPROCESSABLE_ENTITY,
     errors.IdempotencyKeyMissing: HTTPStatus.BAD_REQUEST,
     errors.CommandIdReused: HTTPStatus.UNPROCESSABLE_ENTITY,

@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from shared import logs, problems, vitals
 from shared.contracts.headers import TRACEPARENT
 from shared.contracts.headers import trace_id as trace_id_of
-from shared.errors import LangSenseError, TooLarge, Unauthenticated
+from shared.errors import LangSenseError, OversizedWebhook, TooLarge, Unauthenticated
 from shared.settings import ServiceSettings
 from shared.tasks import BackgroundTasks
 from shared.telemetry import Metrics
@@ -26,6 +26,7 @@ from shared.telemetry import Metrics
 log = logs.get(__name__)
 
 MAX_BODY_BYTES = 1024 * 1024
+_WEBHOOKS = "/webhooks/"
 _REQUEST_ID = b"x-request-id"
 _TRACEPARENT = TRACEPARENT.encode()
 _HEADERS = "headers_of_answer"
@@ -181,7 +182,7 @@ class Envelope:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY_BYTES:
-                raise TooLarge(f"the body must be at most {MAX_BODY_BYTES} bytes")
+                raise self._too_large(scope)
             return message
 
         async def marked(message: Message) -> None:
@@ -197,8 +198,7 @@ class Envelope:
             try:
                 announced = headers.get(b"content-length", b"0")
                 if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-                    too_large = problems.of(TooLarge(f"the body must be at most {MAX_BODY_BYTES} bytes"))
-                    await too_large(scope, receive, marked)
+                    await problems.of(self._too_large(scope))(scope, receive, marked)
                 else:
                     await self._app(scope, bounded, marked)
             finally:
@@ -208,6 +208,14 @@ class Envelope:
                 duration_s = time.perf_counter() - started
                 self._metrics.http_requests_s.labels(method, route or "unmatched", status).observe(duration_s)
                 answered(method, route or "unmatched", status)
+
+    def _too_large(self, scope: Scope) -> TooLarge:
+        text = f"the body must be at most {MAX_BODY_BYTES} bytes"
+        if _WEBHOOKS not in scope["path"]:
+            return TooLarge(text)
+        # A stranger chooses the provider's name, so it is no label.
+        self._metrics.webhooks.labels("any", OversizedWebhook.code).inc()
+        return OversizedWebhook(text)
 
 
 def _logged(request_id: str, headers: Mapping[bytes, bytes]) -> AbstractContextManager[Any]:

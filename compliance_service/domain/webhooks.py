@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
 from shared.contracts.commands import field_errors
 from shared.contracts.fields import Moment
 from shared.contracts.kyc import KycResult
-from shared.errors import InvalidInput, TooLarge, Unauthenticated
+from shared.errors import OversizedWebhook, Unauthenticated, UnreadableWebhook
 
 MAX_WEBHOOK_BYTES = 16 * 1024
 WINDOW_S = 300
@@ -40,12 +40,12 @@ def sign(secret: str, timestamp: int, body: bytes) -> str:
 
 
 def read(body: bytes, timestamp: str, signature: str, secrets: Sequence[str], now: datetime) -> KycWebhook:
-    """The event. Raises TooLarge, Unauthenticated for a forged or stale one, InvalidInput.
+    """The event. Raises OversizedWebhook, Unauthenticated for a forged or stale one, UnreadableWebhook.
 
     None of them shows what came.
     """
     if len(body) > MAX_WEBHOOK_BYTES:
-        raise TooLarge(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
+        raise OversizedWebhook(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
     if not (timestamp.isascii() and timestamp.isdigit() and len(timestamp) <= 12):
         raise Unauthenticated(f"{TIMESTAMP} must be seconds since 1970")
     given = [part.strip().encode() for part in signature.split(",")[:_MAX_SIGNATURES]]
@@ -58,4 +58,4 @@ def read(body: bytes, timestamp: str, signature: str, secrets: Sequence[str], no
     try:
         return KycWebhook.model_validate_json(body)
     except ValidationError as error:
-        raise InvalidInput(field_errors(error)) from None
+        raise UnreadableWebhook(field_errors(error)) from None

@@ -17,7 +17,7 @@ from gateway.endpoints.rates import Rates
 from gateway.repository.kyc import KycReads
 from gateway.repository.passing import Passed, body_of
 from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission, KycView
-from shared.errors import Forbidden, TooLarge
+from shared.errors import Forbidden, OversizedWebhook
 from shared.service import request_id_of
 
 MAX_WEBHOOK_BYTES = 16 * 1024
@@ -64,7 +64,7 @@ def router(door: Door, asking: Asking) -> APIRouter:
         "",
         status_code=201,
         summary="Show who a player is: verified, rejected or sent to review at once, or when the provider answers",
-        responses={201: {"model": KycView}, **described.problem_answers(413)},
+        responses={201: {"model": KycView}, **described.problem_answers(400, 401)},
         openapi_extra=described.body_of(KycSubmission),
     )
     async def post_kyc(request: Request, user_id: UserId, caller: caller_of_request) -> Response:
@@ -138,7 +138,7 @@ def webhook(rates: Rates, kyc: KycReads) -> APIRouter:
         await rates.address(request)
         body = await request.body()
         if len(body) > MAX_WEBHOOK_BYTES:
-            raise TooLarge(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
+            raise OversizedWebhook(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
         signed = {name: request.headers[name] for name in _SIGNED if name in request.headers}
         found = await kyc.webhook(body, signed)
         return Response(found.body, found.status, media_type=found.media_type)

@@ -35,7 +35,7 @@ from shared.contracts.payments import (
     RefundRequest,
     ReviewRequest,
 )
-from shared.errors import TooLarge
+from shared.errors import OversizedWebhook
 from shared.service import request_id_of
 from shared.telemetry import Metrics
 
@@ -223,7 +223,7 @@ def webhook(rates: Rates, payments: PaymentReads, metrics: Metrics) -> APIRouter
     @api.post(
         "/{provider}",
         summary="What a payment provider says, signed as it signs; kept before it is answered",
-        responses=described.problem_answers(404, 413),
+        responses=described.problem_answers(400, 401, 404),
         openapi_extra={"security": []},
     )
     async def post_webhook(
@@ -233,8 +233,8 @@ def webhook(rates: Rates, payments: PaymentReads, metrics: Metrics) -> APIRouter
         body = await request.body()
         if len(body) > MAX_WEBHOOK_BYTES:
             # A stranger chooses the provider's name, so it is no label.
-            metrics.webhooks.labels("any", TooLarge.code).inc()
-            raise TooLarge(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
+            metrics.webhooks.labels("any", OversizedWebhook.code).inc()
+            raise OversizedWebhook(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
         signed = {name: value for name, value in request.headers.items() if name.lower() not in _NOT_PASSED}
         return passed(await payments.webhook(provider, body, signed))
 

@@ -230,7 +230,7 @@ ALARMS: tuple[Alarm, ...] = (
         10,
         _STUCK,
         combine=Combine.SUM,
-        labels='outcome=~"UNAUTHENTICATED|VALIDATION_FAILED|TOO_LARGE"',
+        labels='outcome=~"UNAUTHENTICATED|WEBHOOK_UNREADABLE|WEBHOOK_TOO_LARGE"',
         by=("source",),
     ),
     Alarm(

@@ -105,7 +105,7 @@ class Provider(Protocol):
         """How a payment stands; None where the provider never heard of it. `of_reference` is a refund's deposit."""
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
-        """The events of a webhook. Raises Unauthenticated, InvalidInput, TooLarge."""
+        """The events of a webhook. Raises Unauthenticated, UnreadableWebhook, OversizedWebhook."""
 
 
 @runtime_checkable

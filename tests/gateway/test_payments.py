@@ -1,5 +1,6 @@
 """Payments at the door: who may what, what each reads, what goes on record, and webhooks as they came."""
 
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
@@ -8,6 +9,8 @@ import httpx2
 import orjson
 import pytest
 
+from gateway.endpoints.payments import MAX_WEBHOOK_BYTES
+from shared.service import MAX_BODY_BYTES
 from shared.tokens import Role
 from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeCompliance, FakeWallet
 from tests.gateway.support import bearer, build, client_of
@@ -168,8 +171,15 @@ async def test_a_webhook_passes_as_it_came_without_a_token(client: httpx2.AsyncC
     assert (sent.headers["Stripe-Signature"], sent.headers.get("Authorization")) == ("t=1,v1=ab", None)
     service.status, service.answer = 401, {"code": "UNAUTHENTICATED"}
     assert (await client.post("/api/v1/webhooks/stripe", content=b"{}")).status_code == 401
-    large = await client.post("/api/v1/webhooks/stripe", content=b"x" * (256 * 1024 + 1))
-    assert large.status_code == 413
+
+    async def in_pieces() -> AsyncIterator[bytes]:
+        for _ in range(17):
+            yield b" " * 65_536
+
+    for content in (b"x" * (MAX_WEBHOOK_BYTES + 1), b"x" * (MAX_BODY_BYTES + 1), in_pieces()):
+        large = await client.post("/api/v1/webhooks/stripe", content=content)
+        assert (large.status_code, large.json()["code"]) == (400, "WEBHOOK_TOO_LARGE")
+    assert len(service.asked) == 2
     assert (await client.post("/api/v1/webhooks/..%2Fpayments", content=b"{}")).status_code in (404, 422)
 
 

@@ -28,7 +28,7 @@ from payments_service.handlers.providers.paypal_signatures import (
     signed_text,
 )
 from payments_service.handlers.providers.reading import MAX_WEBHOOK_BYTES
-from shared.errors import InvalidInput, ServiceUnavailable, TooLarge, Unauthenticated
+from shared.errors import InvalidInput, OversizedWebhook, ServiceUnavailable, Unauthenticated
 from tests.payments_service.samples import NOW, PAYMENT, paypal_event
 from tests.payments_service.test_stripe import flipped
 
@@ -259,7 +259,7 @@ class TestWebhooks:
             await provider(FakePayPal()).read_webhook(signed(body), body[:-1], NOW)
 
     async def test_an_oversized_one_is_refused(self) -> None:
-        with pytest.raises(TooLarge):
+        with pytest.raises(OversizedWebhook):
             await provider(FakePayPal()).read_webhook({}, b" " * (MAX_WEBHOOK_BYTES + 1), NOW)
 
     @pytest.mark.parametrize("body", [b"{}", b"no json", paypal_event(amount=1), paypal_event(custom_id=None)])

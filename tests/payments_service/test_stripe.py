@@ -13,7 +13,7 @@ from stripe import WebhookSignature
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.handlers.providers.reading import MAX_WEBHOOK_BYTES
 from payments_service.handlers.providers.stripe import StripeProvider
-from shared.errors import InvalidInput, ServiceUnavailable, TooLarge, Unauthenticated
+from shared.errors import InvalidInput, OversizedWebhook, ServiceUnavailable, Unauthenticated
 from tests.payments_service.samples import NOW, PAYMENT, SECRET, stripe_event
 
 REQUEST = ProviderRequest(PAYMENT, 42, 2500, "USD", "card", None)
@@ -89,7 +89,7 @@ class TestWebhooks:
                 await provider().read_webhook(signed(body), body[:length], NOW)
 
     async def test_an_oversized_one_is_refused_before_it_is_looked_at(self) -> None:
-        with pytest.raises(TooLarge):
+        with pytest.raises(OversizedWebhook):
             await provider().read_webhook({}, b" " * (MAX_WEBHOOK_BYTES + 1), NOW)
 
     @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
 
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent
 from payments_service.handlers.providers import reading
-from shared.errors import InvalidInput
+from shared.errors import UnreadableWebhook
 
 # Minor units of PayPal's decimal text in a currency.
 FromText = Callable[[str, str], int]
@@ -139,7 +139,7 @@ class _Payout(_Model):
 
 
 def events(body: bytes, from_text: FromText) -> list[ProviderEvent]:
-    """What a verified body says: one event, or none where it says nothing of interest. Raises InvalidInput."""
+    """What a verified body says: one event, or none where it says nothing of interest. Raises UnreadableWebhook."""
     event = reading.model_of(_Event, body)
     if event.event_type in _ORDERS:
         return [_order(event, from_text)]
@@ -230,7 +230,7 @@ def _event(
 ) -> ProviderEvent:
     payment_id = reading.our_id(our_id)
     if payment_id is None and reference is None:
-        raise InvalidInput(reading.nothing_to_find_it_by())
+        raise UnreadableWebhook(reading.nothing_to_find_it_by())
     return ProviderEvent(
         event_id=event.id,
         payment_id=payment_id,

@@ -73,7 +73,7 @@ class Verifier:
         self._known: dict[str, tuple[RSAPublicKey, datetime]] = {}
 
     async def verify(self, headers: Mapping[str, str], body: bytes, now: datetime) -> None:
-        """Raise TooLarge, Unauthenticated for what PayPal did not sign within the window, NotTrusted,
+        """Raise OversizedWebhook, Unauthenticated for what PayPal did not sign within the window, NotTrusted,
         or ServiceUnavailable where the certificate cannot be had.
         """
         reading.bounded(body)

@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ValidationError
 
 from shared.contracts.commands import field_errors
-from shared.errors import FieldError, InvalidInput, TooLarge, Unauthenticated
+from shared.errors import FieldError, OversizedWebhook, Unauthenticated, UnreadableWebhook
 
 MAX_WEBHOOK_BYTES = 256 * 1024
 WINDOW_S = 300
@@ -18,9 +18,9 @@ Model = TypeVar("Model", bound=BaseModel)
 
 
 def bounded(body: bytes) -> None:
-    """Raise TooLarge for more than a provider ever sends."""
+    """Raise OversizedWebhook for more than a provider ever sends."""
     if len(body) > MAX_WEBHOOK_BYTES:
-        raise TooLarge(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
+        raise OversizedWebhook(f"a webhook has at most {MAX_WEBHOOK_BYTES} bytes")
 
 
 def header(headers: Mapping[str, str], name: str) -> str:
@@ -38,11 +38,11 @@ def in_window(moment: datetime, now: datetime, name: str) -> None:
 
 
 def model_of(kind: type[Model], body: bytes) -> Model:
-    """The body as this model. Raises InvalidInput, which shows nothing of it."""
+    """The body as this model. Raises UnreadableWebhook, which shows nothing of it."""
     try:
         return kind.model_validate_json(body)
     except ValidationError as error:
-        raise InvalidInput(field_errors(error)) from None
+        raise UnreadableWebhook(field_errors(error)) from None
 
 
 def part_of(kind: type[Model], value: object) -> Model:
@@ -50,7 +50,7 @@ def part_of(kind: type[Model], value: object) -> Model:
     try:
         return kind.model_validate(value)
     except ValidationError as error:
-        raise InvalidInput(field_errors(error)) from None
+        raise UnreadableWebhook(field_errors(error)) from None
 
 
 def our_id(text: str | None) -> UUID | None:

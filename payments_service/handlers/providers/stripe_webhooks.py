@@ -8,7 +8,7 @@ from stripe import SignatureVerificationError, WebhookSignature
 
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent
 from payments_service.handlers.providers import reading
-from shared.errors import InvalidInput, Unauthenticated
+from shared.errors import Unauthenticated, UnreadableWebhook
 
 SIGNATURE = "Stripe-Signature"
 # In a PaymentIntent's metadata: its only attempt was made by us, so that a failure is its end.
@@ -85,7 +85,7 @@ class _Object(_Model):
 
 
 def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now: datetime) -> None:
-    """Raise TooLarge, or Unauthenticated for what none of the secrets signed within the window."""
+    """Raise OversizedWebhook, or Unauthenticated for what none of the secrets signed within the window."""
     reading.bounded(body)
     given = reading.header(headers, SIGNATURE)
     moment = _timestamp(given)
@@ -96,7 +96,7 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
 
 
 def events(body: bytes, from_amount: FromAmount) -> list[ProviderEvent]:
-    """What a verified body says: one event, or none where it says nothing of interest. Raises InvalidInput."""
+    """What a verified body says: one event, or none where it says nothing of interest. Raises UnreadableWebhook."""
     event = reading.model_of(_Event, body)
     if event.type in _INTENT_OUTCOMES or event.type == "charge.succeeded":
         return [_deposit(event, from_amount)]
@@ -210,7 +210,7 @@ def _event(
 ) -> ProviderEvent:
     payment_id = reading.our_id(found.metadata.get(PAYMENT_ID))
     if payment_id is None and reference is None:
-        raise InvalidInput(reading.nothing_to_find_it_by())
+        raise UnreadableWebhook(reading.nothing_to_find_it_by())
     currency = found.currency.upper()
     return ProviderEvent(
         event_id=event.id,
