@@ -8,9 +8,10 @@ import orjson
 from pydantic import JsonValue
 
 from shared.audit import AuditRow, content
+from shared.contracts import actors
 from shared.contracts.audit import ComplianceAudit
 from shared.contracts.events import LedgerEvent
-from shared.contracts.kinds import LIMIT_KINDS, PLAYER_KINDS
+from shared.contracts.kinds import LIMIT_KINDS, NEEDS_REASON, PLAYER_KINDS
 from shared.signing import ChainKeys
 
 # Facts of a row that say what held before it; the rest says what holds since.
@@ -77,7 +78,7 @@ def of_ledger(events: Iterable[LedgerEvent]) -> Iterator[AuditEntry]:
     """The entries of the ledger's rows that are for the record: what staff did, and every change of a player's limits,
     exclusions and tier. A refused one is for the record too."""
     for event in events:
-        if event.actor is None and event.kind not in _ALWAYS:
+        if event.kind not in _ALWAYS and not _is_somebodys(event):
             continue
         before, after = _changed(event.facts or {})
         told = {
@@ -99,6 +100,15 @@ def of_ledger(events: Iterable[LedgerEvent]) -> Iterator[AuditEntry]:
             after=after | {name: value for name, value in told.items() if value is not None},
             request_id=str(event.command_id),
         )
+
+
+def _is_somebodys(event: LedgerEvent) -> bool:
+    """Whether somebody is named who did it, other than the payments service moving money as its providers do.
+
+    Of kinds that need no actor alone: whoever writes to Kafka could leave that out as well.
+    """
+    by_payments = event.actor == actors.PAYMENTS and event.kind not in NEEDS_REASON
+    return event.actor is not None and not by_payments
 
 
 def of_compliance_audit(made: ComplianceAudit, request_id: str | None) -> AuditEntry:

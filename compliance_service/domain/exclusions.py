@@ -9,6 +9,7 @@ from uuid import UUID, uuid5
 
 from compliance_service.domain.watching import moment
 from shared import clock
+from shared.contracts import actors
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.exclusions import ExclusionState, ExclusionType
@@ -34,9 +35,7 @@ from shared.money import NO_CURRENCY
 _NAMESPACE = UUID("3d0a1c58-2f6e-5c3b-9a41-7e5b0d9c4f12")
 # Between instances, at most.
 CLOCKS_DIFFER_BY = timedelta(seconds=5)
-LEDGER_ACTOR = "ledger"
 LEDGER_REASON = "asked of the wallet directly"
-PLATFORM_ACTOR = "compliance_service"
 
 
 class Actor(NamedTuple):
@@ -281,7 +280,7 @@ def end_command(exclusion: Exclusion) -> Command:
     """The command that ends an exclusion whose end was requested."""
     assert exclusion.end_command_id is not None
     assert exclusion.ends_at is not None
-    actor = exclusion.end_actor or PLATFORM_ACTOR
+    actor = exclusion.end_actor or actors.COMPLIANCE
     return _command(exclusion, exclusion.end_command_id, Kind.EXCLUSION_END, actor, exclusion.ends_at, None)
 
 
@@ -358,7 +357,7 @@ def _seen(event: LedgerEvent) -> Exclusion:
         time_out=False,
         state=_S.NONE,
         reason=event.stated_reason or LEDGER_REASON,
-        actor=event.actor or LEDGER_ACTOR,
+        actor=event.actor or actors.LEDGER,
         # Who asked is not known, so it is not the player's to end.
         by_staff=True,
         requested_at=event.occurred_at,

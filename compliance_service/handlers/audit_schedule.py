@@ -11,13 +11,13 @@ from compliance_service.repository.figures import ComplianceAudits, save_audit
 from compliance_service.settings import Settings
 from shared import database, logs
 from shared.clock import Clock
+from shared.contracts import actors
 from shared.contracts.audit import ComplianceAudit
 from shared.errors import TransientError
 
 log = logs.get(__name__)
 
 LOOK_EVERY_S = 60.0
-ACTOR = "compliance_service"
 
 
 class AuditSchedule:
@@ -55,7 +55,7 @@ class AuditSchedule:
             start=period.start,
             end=period.end,
             requested_at=self._clock(),
-            requested_by=ACTOR,
+            requested_by=actors.COMPLIANCE,
             figures=figures,
         )
         async with database.transaction(self._engine) as connection:

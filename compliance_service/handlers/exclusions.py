@@ -16,6 +16,7 @@ from compliance_service.repository import exclusions
 from shared import database, logs
 from shared.asking import Asker
 from shared.clock import Clock
+from shared.contracts import actors
 from shared.contracts.events import LedgerEvent
 from shared.contracts.exclusions import ExclusionState
 from shared.contracts.kinds import EXCLUSION_KINDS
@@ -28,7 +29,7 @@ LOOK_EVERY_S = 1.0
 MAX_ASKED = 50
 MAX_EXPIRED = 200
 WALLET_WITHIN_S = 2.0
-SERVICE = Actor(domain.PLATFORM_ACTOR, by_staff=True)
+SERVICE = Actor(actors.COMPLIANCE, by_staff=True)
 
 
 class ExclusionWorker:

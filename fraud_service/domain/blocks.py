@@ -14,13 +14,13 @@ from typing import NamedTuple
 from uuid import UUID, uuid5
 
 from fraud_service.domain.observations import milliseconds
+from shared.contracts import actors
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.fields import MAX_TEXT
 from shared.contracts.kinds import Kind, Reason, Status
 from shared.money import NO_CURRENCY
 
-ACTOR = "fraud_service"
 _SEPARATORS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 
 
@@ -93,7 +93,7 @@ def due_command(block: FlagBlock) -> Command:
         currency=NO_CURRENCY,
         reference_id=str(block.flag_id),
         reason=reason,
-        actor=ACTOR,
+        actor=actors.FRAUD,
         occurred_at=at,
     )
 
@@ -115,7 +115,7 @@ def unblock(event: LedgerEvent) -> Unblock | None:
     """
     if event.kind != Kind.FRAUD_UNBLOCK or event.status is Status.REFUSED:
         return None
-    at = event.occurred_at if event.actor == ACTOR else event.created_at
+    at = event.occurred_at if event.actor == actors.FRAUD else event.created_at
     return Unblock(event.position, milliseconds(at))
 
 
@@ -158,7 +158,7 @@ def overtaken(block: FlagBlock, event: LedgerEvent) -> FlagBlock:
     answer = unblock(event)
     if block.state is BlockState.REQUESTED and block.asked == 0 and answer is not None and block.seen_at <= answer.at:
         return replace(block, state=BlockState.CANCELLED)
-    if event.actor == ACTOR:
+    if event.actor == actors.FRAUD:
         return block
     settled = block.state in (BlockState.IN_FORCE, BlockState.COVERED)
     if not settled or event.status is Status.REFUSED or event.position <= (block.position or 0):

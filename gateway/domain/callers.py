@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from uuid import UUID, uuid4, uuid5
 
+from shared.contracts.actors import RESERVED
 from shared.contracts.fields import MAX_INT64, MAX_TEXT
 from shared.contracts.kinds import BLOCK_KINDS, DISPUTE_KINDS, GAME_KINDS, OVERRIDE_KINDS, REQUEST_KINDS, Kind
 from shared.errors import Forbidden, Unauthenticated
@@ -216,6 +217,8 @@ def caller_of(claims: Claims) -> Caller:
     `role` gives scopes; `scope` alone gives what it lists; both together give what is in both.
     """
     subject = _name(claims, "sub")
+    if subject in RESERVED:
+        raise Unauthenticated(f"the token's claim sub must not be {subject}, which acts for the platform itself")
     client = _name(claims, "client_id") if "client_id" in claims else subject
     user_id = claims.get("user_id")
     if user_id is not None and not (type(user_id) is int and 1 <= user_id <= MAX_INT64):

@@ -11,10 +11,10 @@ from uuid import UUID, uuid5
 
 from payments_service.domain.ports import Direction
 from payments_service.domain.states import State
+from shared.contracts import actors
 from shared.contracts.commands import Command
 from shared.contracts.kinds import Kind
 
-ACTOR = "payments_service"
 # An unknown outcome keeps its hold for as long as somebody may find out.
 HOLD_FOR = timedelta(days=365)
 
@@ -154,7 +154,7 @@ def command(payment: Booked, step: Step) -> Command:
         reference_id=str(reference),
         provider=None if step in _WITHOUT_PROVIDER else payment.provider,
         reason=_REASONS.get(step),
-        actor=ACTOR,
+        actor=actors.PAYMENTS,
         occurred_at=payment.created_at,
         until=payment.created_at + HOLD_FOR if step is Step.HOLD else None,
     )

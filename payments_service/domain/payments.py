@@ -12,6 +12,7 @@ from payments_service.domain import ledger, states
 from payments_service.domain.ledger import Booked, Posted, Step
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.domain.states import Event, State
+from shared.contracts import actors
 
 # A question that was not answered for good is asked again after a minute, and in the end once a day.
 ASK_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 6 * 60, 24 * 60))
@@ -91,7 +92,7 @@ class Payment:
     changed_at: datetime | None = None
     settled_at: datetime | None = None
     batch_id: UUID | None = None
-    requested_by: str = ledger.ACTOR
+    requested_by: str = actors.PAYMENTS
 
     def booked(self) -> Booked:
         """As the wallet's commands need it."""

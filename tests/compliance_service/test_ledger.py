@@ -16,6 +16,7 @@ from compliance_service.repository.audit import AuditLog, Sought
 from compliance_service.repository.figures import ComplianceAudits
 from compliance_service.settings import Settings
 from shared import clock
+from shared.contracts import actors
 from shared.contracts.audit import Figures
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind, Reason, Status
@@ -75,6 +76,20 @@ def test_what_a_player_does_to_its_own_limit_is_for_the_record_and_its_play_is_n
     ]
     assert entries[1].after is not None
     assert entries[1].after["refusal"] == "EXCLUSION_SHORTENED"
+
+
+def test_what_payments_move_is_no_act_of_staff_and_what_needs_a_reason_is_whoever_names_itself(rows: Rows) -> None:
+    for kind in (Kind.DEPOSIT, Kind.WITHDRAWAL_HOLD, Kind.WITHDRAWAL_CAPTURE, Kind.WITHDRAWAL_RELEASE):
+        rows.add(kind, actor=actors.PAYMENTS)
+    for kind in (Kind.ADJUSTMENT_CREDIT, Kind.REVERSAL, Kind.KYC_TIER):
+        rows.add(kind, actor=actors.PAYMENTS)
+    rows.add(Kind.DEPOSIT, actor="ann")
+    assert [(entry.action, entry.actor) for entry in of_ledger(rows.made)] == [
+        ("ADJUSTMENT_CREDIT", actors.PAYMENTS),
+        ("REVERSAL", actors.PAYMENTS),
+        ("KYC_TIER", actors.PAYMENTS),
+        ("DEPOSIT", "ann"),
+    ]
 
 
 def test_thresholds_tell_large_deposits_from_those_just_under() -> None:

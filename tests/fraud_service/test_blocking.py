@@ -10,7 +10,7 @@ from fastapi import FastAPI
 from sqlalchemy import insert, text
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from fraud_service.domain.blocks import ACTOR, BlockPolicy, because
+from fraud_service.domain.blocks import BlockPolicy, because
 from fraud_service.domain.features import Features
 from fraud_service.domain.observations import milliseconds
 from fraud_service.domain.rules import Severity
@@ -23,6 +23,7 @@ from fraud_service.repository.players import Scored
 from fraud_service.settings import Settings
 from fraud_service.tables import inbox
 from shared import database, problems
+from shared.contracts import actors
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.fields import MAX_TEXT
@@ -164,7 +165,7 @@ class TestBlocking:
         assert [await setup.worker.look(), await setup.worker.look()] == [1, 0]
         (command,) = setup.wallet.asked
         assert (command.kind, command.user_id, command.until) == (Kind.FRAUD_BLOCK, PLAYER, None)
-        assert (command.reason, command.actor, command.reference_id) == ("25 wins in a row", ACTOR, str(flag_id))
+        assert (command.reason, command.actor, command.reference_id) == ("25 wins in a row", actors.FRAUD, str(flag_id))
         assert (await setup.states(), await setup.told()) == (["in_force"], ["fraud.block.started.v1"])
         counted = 'langsense_fraud_blocks_total{kind="FRAUD_BLOCK",state="in_force"} 1.0'
         assert counted in setup.metrics.exposition().decode()

@@ -317,6 +317,7 @@ class TestScopes:
         {"role": "admin", "sub": "a" * 129},
         {"role": "admin", "sub": "a\x00b"},
         {"role": "admin", "sub": "\ud800"},
+        {"role": "admin", "sub": "payments_service"},
         {"role": "admin", "client_id": None},
         {"role": "admin", "iss": "somebody"},
         {"role": "admin", "aud": "somebody"},

@@ -4,12 +4,12 @@ from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID, uuid5
 
+from shared.contracts import actors
 from shared.contracts.commands import Command
 from shared.contracts.kinds import Kind
 
 # It never changes: whoever finds a hold expired sends the same command, and the first decides.
 _NAMESPACE = UUID("5e0c9a52-7f0d-5b0b-8c55-0b4b3d0c1f6e")
-ACTOR = "langsense"
 REASON = "the hold expired"
 
 
@@ -35,6 +35,6 @@ def release_of(hold: ExpiredHold, now: datetime) -> Command:
         currency=hold.currency,
         reference_id=hold.reference_id,
         reason=REASON,
-        actor=ACTOR,
+        actor=actors.HOLD_EXPIRY,
         occurred_at=now,
     )
