@@ -68,11 +68,14 @@ class PaymentDesk:
                 for part in parts:
                     await kept.add(connection, part)
         _check_same(parts, direction, asked)
+        await self._attend(parts)
+        return await self.group(asked.payment_id)
+
+    async def _attend(self, parts: Sequence[Payment]) -> None:
         for part in parts[:AT_ONCE]:
             await self.attendant.attend(part.id)
         if len(parts) > AT_ONCE:
             self.attendant.wake()
-        return await self.group(asked.payment_id)
 
     async def group(self, group_id: UUID) -> Sequence[PaymentView]:
         """Those of one request."""
@@ -119,21 +122,34 @@ class PaymentDesk:
         await self.attendant.attend(payment_id)
 
     async def review(self, payment_id: UUID, asked: AskedReview) -> None:
-        """Let a payment that waits for it go on, or not. Raises NotFound, Forbidden, InvalidInput."""
+        """Let a payment that waits for it go on, or not: with all of its withdrawal that waits for the same reason.
+
+        Raises NotFound, Forbidden, InvalidInput.
+        """
         said, now = asked.review, self.clock()
         async with database.transaction(self.engine) as connection:
-            payment = await self._locked(connection, payment_id)
-            if payment.waits_for is not Waits.REVIEW or payment.status is not State.CREATED:
+            payment = await kept.find(connection, payment_id)
+            if payment is None:
+                raise NotFound(f"there is no payment {payment_id}")
+            await desk.lock_player(connection, payment.user_id)
+            parts = [await self._locked(connection, part.id) for part in await kept.group(connection, payment.group_id)]
+            waiting = [part for part in parts if _waits_for_review(part)]
+            reason = next((part.reason for part in waiting if part.id == payment_id), None)
+            if reason is None:
                 raise InvalidInput([FieldError("verdict", "is not asked for: the payment does not wait for review")])
-            words = await self._approve(connection, payment, REVIEW, said.verdict.value, asked.actor, said.reason, None)
-            after: Payment | None = None
-            if said.verdict is ReviewVerdict.REJECT:
-                after = payments.happened(payment, Event.CANCELLED, now, f"staff: {said.reason}"[:128])
-            elif words >= self.reviewers:
-                after = payments.scheduled(replace(payment, waits_for=None, cleared=True), now)
-            if after is not None:
-                await kept.save(connection, payment, after, now)
-        await self.attendant.attend(payment_id)
+            reviewed = [part for part in waiting if part.reason == reason]
+            for part in reviewed:
+                words = await self._approve(
+                    connection, part, REVIEW, said.verdict.value, asked.actor, said.reason, None
+                )
+                after: Payment | None = None
+                if said.verdict is ReviewVerdict.REJECT:
+                    after = payments.happened(part, Event.CANCELLED, now, f"staff: {said.reason}"[:128])
+                elif words >= self.reviewers:
+                    after = payments.scheduled(replace(part, waits_for=None, cleared=True), now)
+                if after is not None:
+                    await kept.save(connection, part, after, now)
+        await self._attend(reviewed)
 
     async def refund(self, payment_id: UUID, asked: AskedRefund) -> Sequence[PaymentView]:
         """Send some of a deposit back, or all that is left. The same request is the same refund.
@@ -258,6 +274,10 @@ class PaymentDesk:
         if payment is None:
             raise NotFound(f"there is no payment {payment_id}")
         return payment
+
+
+def _waits_for_review(payment: Payment) -> bool:
+    return payment.waits_for is Waits.REVIEW and payment.status is State.CREATED
 
 
 def view(payment: Payment, number: int | None = None) -> PaymentView:

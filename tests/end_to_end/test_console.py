@@ -58,7 +58,7 @@ def page(platform: Platform, browser: Browser) -> Iterator[Page]:
 def ask(platform: Platform) -> Iterator[Ask]:
     """The platform, and on it a player who is known, has paid in, and need not wait with a withdrawal."""
     with asking(platform, PLAYER) as asked:
-        known(asked, PLAYER, "590100200", "GBP")
+        known(asked, PLAYER, "590100200", "GBP", "EUR")
         yield asked
 
 
@@ -75,6 +75,11 @@ def pay(ask: Ask, direction: str, amount: str, **more: str) -> dict[str, Any]:
     until(lambda: ask("player", "POST", f"/payments/{direction}", body, key=key).status_code in (201, 202))
     # The same request is the same payment.
     found: dict[str, Any] = ask("player", "POST", f"/payments/{direction}", body, key=key).json()
+    return found
+
+
+def parts(ask: Ask, payment_id: str) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = ask("finance", "GET", f"/payments/{payment_id}").json()["parts"]
     return found
 
 
@@ -99,6 +104,23 @@ def act(place: Page | Locator, choice: str, **fields: str) -> None:
     for label, value in fields.items():
         place.get_by_label(label.replace("_", " ")).fill(value)
     place.get_by_role("button", name=choice, exact=True).click()
+
+
+def test_the_parts_of_a_withdrawal_are_shown_and_approved_as_one(platform: Platform, ask: Ask, page: Page) -> None:
+    for instrument, amount in (("tok_first", "900.00"), ("tok_second", "600.00")):
+        paid = pay(ask, "deposits", amount, currency="EUR", instrument=instrument)
+        until(lambda: ask("player", "GET", f"/payments/{paid['id']}").json()["posted"] == "credited")  # noqa: B023
+    out = pay(ask, "withdrawals", "1500.00", currency="EUR")
+    until(lambda: {part["waits_for"] for part in parts(ask, out["id"])} == {"review"})
+
+    enter(page, platform, "finance", "Withdrawals")
+    cards = page.locator("article").filter(has_text="EUR")
+    expect(cards).to_have_count(1)
+    expect(cards).to_contain_text("600.00 EUR")
+    expect(cards).to_contain_text("Decided with it: 900.00 EUR by sandbox, card")
+    act(cards, "Approve", Reason="known for years")
+    expect(cards).to_contain_text("finance-development review: approve, because known for years")
+    until(lambda: {part["status"] for part in parts(ask, out["id"])} == {"completed"})
 
 
 def test_a_withdrawal_that_waits_is_approved_and_that_and_who_signed_in_are_on_record(

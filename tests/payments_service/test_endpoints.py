@@ -109,6 +109,20 @@ async def test_a_review_lets_it_go_on_or_not(payments: Setup, verdict: str, stat
     assert payments.wallet.reserved[42] == 0
 
 
+async def test_what_is_said_of_one_part_is_said_of_all_that_wait_for_the_same_reason(payments: Setup) -> None:
+    for number in (1, 2):
+        await deposit(payments, 60_000, instrument=f"tok_{number}")
+    client = payments.client()
+    parts = (await client.post("/payments/withdrawals", json=asked(120_000))).json()
+    assert [(part["waits_for"], part["reason"]) for part in parts] == [("review", "LARGE")] * 2
+    body = {"actor": "ann", "review": {"verdict": "approve", "reason": "known player"}}
+    done = (await client.post(f"/payments/{parts[1]['id']}/review", json=body)).json()
+    assert [part["status"] for part in done["parts"]] == ["completed"] * 2
+    said = [(await client.get(f"/payments/{part['id']}")).json()["said"] for part in parts]
+    assert [[word["actor"] for word in words] for words in said] == [["ann"]] * 2
+    assert (await client.post(f"/payments/{parts[0]['id']}/review", json=body)).status_code == 422
+
+
 async def test_a_switch_queues_what_it_is_about_and_says_so(payments: Setup) -> None:
     client = payments.client()
     switch = {"provider": "sandbox", "direction": "deposit", "available": False, "reason": "maintenance"}

@@ -12,7 +12,12 @@ const WAITS = [["", "any"], ["review", "review"], ["queue", "the kill switch"]];
 const BAD = new Set(["failed", "charged_back", "unknown"]);
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 // Why a withdrawal waits, as the payments service names it.
-const WHY = { LARGE: "a large amount", RISKY: "a risky player", FRAUDULENT: "a fraudulent player" };
+const WHY = {
+  LARGE: "a large amount",
+  RISKY: "a risky player",
+  FRAUD_SCORE_UNKNOWN: "a player whose score is not known",
+  NOT_TAKEN_BACK: "its provider would not take back what came from there",
+};
 
 // Of a table of payments, and of `paymentRow`.
 export const COLUMNS = ["Payment", "Made", "Amount", "Player", "By", "Status", "Why"];
@@ -147,11 +152,17 @@ function refunding(found, again) {
 
 export async function reviews() {
   const list = el("div");
+  const shown = new Set();
   const empty = nothing("No withdrawal waits for review.");
   const more = await pages(async (cursor) => {
     const found = await ask("GET", `/payments${query({ waits_for: "review", cursor, limit: 20 })}`);
+    // What is said of one part of a withdrawal is said of all that wait for the same reason.
+    const first = found.payments.filter(({ group_id, reason }) => {
+      const together = `${group_id} ${reason}`;
+      return !shown.has(together) && shown.add(together);
+    });
     // What others have said of each is with the payment itself.
-    const all = await Promise.all(found.payments.map(({ id }) => ask("GET", `/payments/${id}`)));
+    const all = await Promise.all(first.map(({ id }) => ask("GET", `/payments/${id}`)));
     list.append(...all.map(reviewCard));
     empty.hidden = list.childElementCount > 0;
     return found.next_cursor;
@@ -160,10 +171,15 @@ export async function reviews() {
 }
 
 function reviewCard(found) {
+  const waits = (each) => each.id !== found.id && each.waits_for === "review" && each.reason === found.reason;
+  const beside = found.parts.filter(waits);
   const made = card(
     head(
       money(found.amount, found.currency), `${found.direction} of `, player(found.user_id), pill(why(found) ?? "held"),
       found.waits_for === "review" ? null : status(found), by(found), payment(found.id), age(found.created_at)),
+    beside.length
+      ? el("p.hint", {}, "Decided with it: ", beside.flatMap((each) => [money(each.amount, each.currency), ` by ${by(each)}. `]))
+      : null,
     found.said.length ? saidOf(found) : null);
   const again = (after) => instead(made, reviewCard(after));
   if (found.waits_for === "review") made.append(reviewing(found, again));
