@@ -14,7 +14,7 @@ from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Attendant, Direction, Provider
 from payments_service.domain.states import OPEN, Event, State
 from payments_service.repository import closed_loop as loop
-from payments_service.repository import desk
+from payments_service.repository import desk, effects
 from payments_service.repository import payments as kept
 from shared import database, money
 from shared.clock import Clock
@@ -118,7 +118,7 @@ class PaymentDesk:
             if words >= self.completers:
                 after = payments.happened(payment, Event(said.outcome.value), now, f"staff: {said.reason}"[:128])
                 assert after is not None
-                await kept.save(connection, payment, replace(after, news=False), now)
+                await effects.save(connection, payment, replace(after, news=False), now)
         await self.attendant.attend(payment_id)
 
     async def review(self, payment_id: UUID, asked: AskedReview) -> None:

@@ -19,8 +19,7 @@ from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Action, Payment, Waits, leaves_next, next_action
 from payments_service.domain.ports import Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
 from payments_service.domain.states import Event
-from payments_service.handlers import effects
-from payments_service.repository import closed_loop, desk, exceptions
+from payments_service.repository import closed_loop, desk, effects, exceptions
 from payments_service.repository import payments as kept
 from shared import database, logs
 from shared.clock import Clock

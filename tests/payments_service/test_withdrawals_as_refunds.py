@@ -152,6 +152,22 @@ async def test_one_whose_answer_was_lost_is_looked_up_as_the_refund_that_it_is(p
     assert payments.provider.books[part.id].direction is REFUND
 
 
+async def test_what_staff_says_of_one_in_its_providers_place_counts_with_its_deposit(payments: Setup) -> None:
+    (deposit,) = await deposits(payments, 1000)
+    payments.provider.down = True
+    (part,) = await withdraw(payments, 1000)
+    for _ in range(6):
+        await payments.later(hours=6)
+    assert ("overdue", "provider") in await payments.exceptions()
+    said = {"outcome": "completed", "reason": "seen", "evidence": "bank statement 7"}
+    for actor in ("ann", "bob"):
+        body = {"actor": actor, "completion": said}
+        assert (await payments.client().post(f"/payments/{part.id}/completion", json=body)).status_code == 200
+    assert (await payments.get(part.id)).posted is Posted.CAPTURED
+    assert (await payments.get(deposit.id)).refunded_minor == 1000
+    assert await payments.exceptions() == []
+
+
 async def test_a_settlement_has_it_as_a_withdrawal_in_the_ledger_and_as_a_refund_at_the_provider(
     payments: Setup,
 ) -> None:
