@@ -235,9 +235,10 @@ class PaymentStatus(StrEnum):
 class PaymentEvent(BaseModel):
     """A payment that came into a state, on `payments.events.v1`. Amounts are in minor units.
 
-    `refunded_minor` is what of a deposit has gone back by refunds, `of_payment` the deposit that a refund gives back,
-    `fee_minor` what the provider keeps for itself, null while it has not said; `instrument` is the provider's token.
-    A chargeback counts with fraud detection by the ledger's row, which comes once.
+    `refunded_minor` is what of a deposit has gone back by refunds, `of_payment` the deposit that a refund gives back
+    or as whose refund a withdrawal goes out, `fee_minor` what the provider keeps for itself, null while it has not
+    said; `instrument` is the provider's token. A chargeback counts with fraud detection by the ledger's row, which
+    comes once.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", title="PaymentEvent")
