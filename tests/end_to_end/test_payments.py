@@ -1,6 +1,7 @@
 """Payments on a whole platform: through the sandbox, whose webhooks come in by the door like anybody's."""
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
@@ -103,6 +104,17 @@ def take_back(ask: Ask, platform: Platform, payment_id: str) -> None:
     until(lambda: asyncio.run(heard()))
 
 
+@contextlib.contextmanager
+def taken_back(ask: Ask, platform: Platform, payment_id: str) -> Iterator[None]:
+    """While it lasts, a deposit is reversed in the ledger; then it is credited anew, for the demo proves all agree."""
+    take_back(ask, platform, payment_id)
+    yield
+    deposit = payment(ask, payment_id)
+    money = {name: deposit[name] for name in ("user_id", "amount", "currency", "provider")}
+    given = ask("finance", "POST", "/transactions", money | {"type": "DEPOSIT"}, key=str(uuid4()))
+    assert given.status_code == 201, given.text
+
+
 def test_a_withdrawal_goes_back_to_where_the_money_came_from(
     ask: Ask, sandbox: httpx2.Client, platform: Platform
 ) -> None:
@@ -111,13 +123,13 @@ def test_a_withdrawal_goes_back_to_where_the_money_came_from(
         deposits.append(pay(ask, "deposits", amount, "EUR", instrument)["id"])
         until_it_is(ask, deposits[-1], "completed", "credited")
     # What staff took back in the ledger is no longer there to go back.
-    take_back(ask, platform, deposits[0])
-    paid = pay(ask, "withdrawals", "45.00", "EUR", "tok_elsewhere")
-    assert [part["amount"] for part in paid["parts"]] == ["30.00", "15.00"]
-    for part in paid["parts"]:
-        let_through(ask, part["id"])
-        until_it_is(ask, part["id"], "completed", "captured")
-    assert balance(ask, "EUR") == (Decimal(5), NOTHING)
+    with taken_back(ask, platform, deposits[0]):
+        paid = pay(ask, "withdrawals", "45.00", "EUR", "tok_elsewhere")
+        assert [part["amount"] for part in paid["parts"]] == ["30.00", "15.00"]
+        for part in paid["parts"]:
+            let_through(ask, part["id"])
+            until_it_is(ask, part["id"], "completed", "captured")
+        assert balance(ask, "EUR") == (Decimal(5), NOTHING)
     books = {each["payment_id"]: each for each in sandbox.get("/books").json()}
     sent = [books[part["id"]] for part in paid["parts"]]
     assert [(each["instrument"], each["amount_minor"], each["outcome"]) for each in sent] == [
@@ -193,34 +205,36 @@ def test_two_of_staff_say_what_became_of_a_withdrawal_and_its_webhook_comes_late
 def test_a_day_is_settled_by_the_providers_report(ask: Ask, sandbox: httpx2.Client, platform: Platform) -> None:
     wrong = pay(ask, "deposits", "7.00", "EUR", "tok_wrong")
     until_it_is(ask, wrong["id"], "completed", "credited")
-    take_back(ask, platform, wrong["id"])
-    paid = pay(ask, "deposits", "12.50", "EUR", "tok_first")
-    until_it_is(ask, paid["id"], "completed", "credited")
-    day = paid["created_at"][:10]
-    report = sandbox.get(f"/reports/stripe/{day}", params={"currency": "EUR"}).text
-    asked = {"provider": "sandbox", "currency": "EUR", "day": day, "report": report}
-    made = ask("finance", "POST", "/settlement-batches", asked)
-    assert made.status_code == 201, made.text
-    path = f"/settlement-batches/{made.json()['id']}"
+    with taken_back(ask, platform, wrong["id"]):
+        paid = pay(ask, "deposits", "12.50", "EUR", "tok_first")
+        until_it_is(ask, paid["id"], "completed", "credited")
+        day = paid["created_at"][:10]
+        report = sandbox.get(f"/reports/stripe/{day}", params={"currency": "EUR"}).text
+        asked = {"provider": "sandbox", "currency": "EUR", "day": day, "report": report}
+        made = ask("finance", "POST", "/settlement-batches", asked)
+        assert made.status_code == 201, made.text
+        path = f"/settlement-batches/{made.json()['id']}"
 
-    def left() -> list[Any]:
-        assert ask("finance", "POST", f"{path}/retry", {"report": report}).status_code == 200
-        found: list[Any] = ask("finance", "GET", f"/settlement-exceptions?batch_id={made.json()['id']}").json()
-        return found
+        def left() -> list[Any]:
+            assert ask("finance", "POST", f"{path}/retry", {"report": report}).status_code == 200
+            found: list[Any] = ask("finance", "GET", f"/settlement-exceptions?batch_id={made.json()['id']}").json()
+            return found
 
-    # The ledger's rows arrive on their own time. What staff took back in it moved nothing at the provider.
-    until(lambda: {(each["kind"], each["side"]) for each in left()} == {("extra", "ledger")})
-    assert wrong["id"] in [each["payment_id"] for each in left()]
-    for each in left():
-        said = ask("finance", "POST", f"/settlement-exceptions/{each['id']}/resolution", {"reason": "a wrong player"})
-        assert said.status_code == 200, said.text
-    assert (left(), ask("finance", "GET", path).json()["status"]) == ([], "matched")
-    totals = ask("finance", "GET", path).json()["totals"]
-    assert totals["ours"] == totals["provider"]
-    assert Decimal(totals["ours"]["in"]) >= Decimal("12.50")
+        # The ledger's rows arrive on their own time. What staff took back in it moved nothing at the provider.
+        until(lambda: {(each["kind"], each["side"]) for each in left()} == {("extra", "ledger")})
+        assert wrong["id"] in [each["payment_id"] for each in left()]
+        for each in left():
+            said = ask(
+                "finance", "POST", f"/settlement-exceptions/{each['id']}/resolution", {"reason": "a wrong player"}
+            )
+            assert said.status_code == 200, said.text
+        assert (left(), ask("finance", "GET", path).json()["status"]) == ([], "matched")
+        totals = ask("finance", "GET", path).json()["totals"]
+        assert totals["ours"] == totals["provider"]
+        assert Decimal(totals["ours"]["in"]) >= Decimal("12.50")
 
-    short = report.replace("12.50,0.36,12.14", "12.40,0.36,12.04")
-    assert ask("finance", "POST", f"{path}/retry", {"report": short}).json()["status"] == "exceptions"
-    (found,) = ask("finance", "GET", f"/settlement-exceptions?batch_id={made.json()['id']}").json()
-    assert (found["kind"], found["payment_id"]) == ("amount", paid["id"])
-    assert ask("finance", "POST", f"{path}/retry", {"report": report}).json()["status"] == "matched"
+        short = report.replace("12.50,0.36,12.14", "12.40,0.36,12.04")
+        assert ask("finance", "POST", f"{path}/retry", {"report": short}).json()["status"] == "exceptions"
+        (found,) = ask("finance", "GET", f"/settlement-exceptions?batch_id={made.json()['id']}").json()
+        assert (found["kind"], found["payment_id"]) == ("amount", paid["id"])
+        assert ask("finance", "POST", f"{path}/retry", {"report": report}).json()["status"] == "matched"

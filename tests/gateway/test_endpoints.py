@@ -312,7 +312,7 @@ class TestBatch:
     async def test_a_thousand_go_through(self, wallet: FakeWallet) -> None:
         elements = [{**BET, "user_id": number + 1, "idempotency_key": str(number)} for number in range(1000)]
         async with client_of(build(wallet)) as client:
-            response = await client.post(BATCH, json={"transactions": elements}, headers=GAME)
+            response = await client.post(BATCH, json={"transactions": elements}, headers=GAME | {"Prefer": "wait=10"})
 
         assert [result["status"] for result in response.json()["results"]] == [422] * 1000
         assert len(wallet.asked) == 1000

@@ -174,7 +174,7 @@ async def test_figures_stay_when_days_close_and_when_late_rows_come(database: Da
 async def test_every_figure_of_a_busy_month_equals_a_plain_sum_over_the_journal(
     database: Database, engine: AsyncEngine
 ) -> None:
-    rows = list(Play(300_000).rows())
+    rows = list(Play(100_000).rows())
     await write(database, rows)
     await take(engine, handlers.applying(ZONE, clock.utc_now), rows)
     await check_everything(database, engine)

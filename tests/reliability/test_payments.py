@@ -29,7 +29,7 @@ from tests.support import Database, as_administrator
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
 
-PAYMENTS = int(os.environ.get("PAYMENTS", "300"))
+PAYMENTS = int(os.environ.get("PAYMENTS", "200"))
 SEED = int(os.environ.get("PAYMENTS_SEED", "1"))
 INSTANCES = 2
 SANDBOX_TOKEN = "sandbox-" * 4
@@ -48,6 +48,11 @@ NOT_BY_STAFF = "waits_for IS NULL AND id NOT IN (SELECT payment_id FROM payments
 MOVED_TWICE = """SELECT reference_id, kind::text FROM wallet.transactions
     WHERE status = 'posted' AND provider = 'sandbox' AND kind <> 'WITHDRAWAL_CAPTURE'
     GROUP BY reference_id, kind HAVING count(*) > 1"""
+
+
+HELD_IN_WALLET = "SELECT user_id, currency::text, reserved FROM wallet.accounts WHERE reserved <> 0 ORDER BY 1, 2"
+WAITS_FOR_STAFF = """SELECT user_id, currency, sum(amount_minor)::bigint FROM payments.payments
+    WHERE waits_for = 'review' AND posted = 'held' GROUP BY 1, 2 ORDER BY 1, 2"""
 
 
 class World:
@@ -200,7 +205,8 @@ async def verify(world: World, payers: Payers) -> None:
     groups = {row[0] for row in await world.rows("SELECT group_id FROM payments.payments WHERE direction <> 'refund'")}
     assert groups == payers.asked
     assert await world.rows(MOVED_TWICE) == []
-    assert await world.rows("SELECT user_id, reserved FROM wallet.accounts WHERE reserved <> 0") == []
+    # Nothing is held but for what waits for staff: where a provider took nothing back, it goes elsewhere after a look.
+    assert await world.rows(HELD_IN_WALLET) == await world.rows(WAITS_FOR_STAFF)
     stuck = f"SELECT id, status FROM payments.payments WHERE (status IN {OPEN} OR posted = 'blocked')"
     assert await world.rows(f"{stuck} AND {NOT_BY_STAFF}") == []
     async with proof.snapshot(world.database.dsn("wallet_service")) as connection:
