@@ -10,7 +10,7 @@ from pydantic import JsonValue
 
 from payments_service.domain import ledger, states
 from payments_service.domain.ledger import Booked, Posted, Step
-from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
+from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.domain.states import Event, State
 from shared.contracts import actors
 
@@ -192,7 +192,7 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
 
     None as an answer: the provider never heard of it. Then it goes out again, while that is still wanted.
     """
-    if answer is None:
+    if answer is None or (answer == UNNAMED and _was_never_shown(payment)):
         return _unheard_of(payment, now)
     event = states.said(answer.outcome)
     if event is Event.FAILED and (payment.direction, payment.status) == (Direction.WITHDRAWAL, State.COMPLETED):
@@ -240,6 +240,11 @@ def _is_news(payment: Payment, event: Event) -> bool:
     return event is not Event.UNKNOWN and states.after(payment.status, event) is not payment.status
 
 
+def _was_never_shown(payment: Payment) -> bool:
+    """Whether a deposit needs its player, who was never told where: then nobody can have paid it."""
+    return payment.direction is Direction.DEPOSIT and payment.instrument is None
+
+
 def _unheard_of(payment: Payment, now: datetime) -> Payment | None:
     asked = replace(payment, asks=payment.asks + 1)
     if payment.status not in states.OPEN:
@@ -250,7 +255,7 @@ def _unheard_of(payment: Payment, now: datetime) -> Payment | None:
 
 
 def goes_out_again(payment: Payment, now: datetime) -> bool:
-    """Whether a payment that its provider never heard of is sent to it again."""
+    """Whether a payment that its provider never heard of, or cannot be asked for, is sent to it again."""
     return payment.status in states.OPEN and now - payment.created_at < SEND_WITHIN[payment.direction]
 
 

@@ -59,6 +59,11 @@ class ProviderAnswer(NamedTuple):
     disputed_minor: int | None = None
 
 
+# Of a provider that finds a payment by its own name for it alone, and has not told that yet: only the same request,
+# sent again under the same key, tells.
+UNNAMED = ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
+
+
 class ProviderEvent(NamedTuple):
     """What a provider says by itself, over its signature. `of_reference` is the deposit that a refund is of."""
 
@@ -102,7 +107,10 @@ class Provider(Protocol):
     async def look_up(
         self, direction: Direction, payment_id: UUID, reference: str | None, of_reference: str | None = None
     ) -> ProviderAnswer | None:
-        """How a payment stands; None where the provider never heard of it. `of_reference` is a refund's deposit."""
+        """How a payment stands; None where the provider never heard of it, UNNAMED where it cannot be asked.
+
+        `of_reference` is a refund's deposit.
+        """
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
         """The events of a webhook. Raises Unauthenticated, UnreadableWebhook, OversizedWebhook."""

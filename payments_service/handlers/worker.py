@@ -17,7 +17,7 @@ from payments_service.domain import ledger, payments, states
 from payments_service.domain.availability import is_available
 from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Action, Payment, Waits, leaves_next, next_action
-from payments_service.domain.ports import Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
+from payments_service.domain.ports import UNNAMED, Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
 from payments_service.domain.states import Event
 from payments_service.repository import closed_loop, desk, effects, exceptions
 from payments_service.repository import payments as kept
@@ -257,7 +257,7 @@ class PaymentWorker:
             answer = NOT_REACHED
         except TimeoutError:
             answer = NO_ANSWER
-        if answer is None and payments.goes_out_again(payment, self._clock()):
+        if answer in (None, UNNAMED) and payments.goes_out_again(payment, self._clock()):
             return await self._go_out(payment)
         return await self._answered(payment.id, answer)
 

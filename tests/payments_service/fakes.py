@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID, uuid4
 
-from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
+from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
 from shared.contracts.commands import Command
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import ENTRIES, Account, Entry, Kind, Reason, Status
@@ -73,6 +73,8 @@ class FakeProvider:
         self._maybe_unreachable()
         if self.mood.random() < self.trouble:
             return ProviderAnswer(Outcome.UNKNOWN, None, "no answer", None)
+        if self.payouts_by_reference and (direction, reference) == (Direction.WITHDRAWAL, None):
+            return UNNAMED
         booking = self.books.get(payment_id)
         return None if booking is None else self._answer(booking)
 

@@ -96,6 +96,33 @@ async def test_an_unknown_outcome_keeps_its_hold_until_the_provider_says_it(paym
     assert await payments.exceptions() == []
 
 
+async def test_what_its_provider_cannot_be_asked_for_goes_out_again_and_is_done_once(payments: Setup) -> None:
+    payments.wallet.cash[1] = 5000
+    payments.provider.payouts_by_reference = payments.provider.down = True
+    never_sent = await payments.go(WITHDRAWAL, 3000)
+    payments.provider.down = False
+    payments.provider.trouble = 1
+    unheard = await payments.go(WITHDRAWAL, 1000)
+    assert {never_sent.status, unheard.status} == {State.UNKNOWN}
+    payments.provider.trouble = 0
+    await payments.later(minutes=1)
+    after = [await payments.get(each.id) for each in (never_sent, unheard)]
+    assert [(each.status, each.posted) for each in after] == [(State.COMPLETED, Posted.CAPTURED)] * 2
+    assert payments.provider.net_minor() == payments.wallet.clearing == -4000
+
+
+async def test_what_its_provider_could_never_be_asked_for_is_not_given_back(payments: Setup) -> None:
+    payments.wallet.cash[1] = 5000
+    payments.provider.payouts_by_reference = payments.provider.down = True
+    payment = await payments.go(WITHDRAWAL, 3000)
+    payments.provider.down = False
+    payments.now += timedelta(days=2)
+    await payments.worker.look()
+    after = await payments.get(payment.id)
+    assert (after.status, after.posted) == (State.UNKNOWN, Posted.HELD)
+    assert ("overdue", "provider") in await payments.exceptions()
+
+
 async def test_what_was_given_back_and_paid_after_all_is_taken_and_shown(payments: Setup) -> None:
     payments.wallet.cash[1] = 5000
     payments.provider.fails = 1

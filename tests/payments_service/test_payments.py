@@ -11,7 +11,7 @@ from payments_service.domain import ledger, payments
 from payments_service.domain.availability import Switch, is_available
 from payments_service.domain.ledger import AFTER, DUE, Posted, Step
 from payments_service.domain.payments import Action, Payment, Waits, next_action
-from payments_service.domain.ports import Direction, Outcome, ProviderAnswer
+from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer
 from payments_service.domain.states import OPEN, State
 from shared.contracts.kinds import Kind
 from shared.testing import MOMENT
@@ -91,6 +91,26 @@ def test_an_outcome_that_stays_unknown_is_asked_for_ever_more_seldom_and_never_g
     assert pauses[-1] == timedelta(days=1)
     assert pauses == sorted(pauses)
     assert timedelta(hours=1) in pauses
+
+
+@pytest.mark.parametrize(
+    ("direction", "instrument", "status"),
+    [
+        # Nobody was sent to approve it.
+        (Direction.DEPOSIT, None, State.FAILED),
+        (Direction.DEPOSIT, "vault_1", State.UNKNOWN),
+        (Direction.WITHDRAWAL, None, State.UNKNOWN),
+    ],
+)
+def test_what_its_provider_cannot_be_asked_for_has_failed_only_where_nobody_can_have_paid(
+    direction: Direction, instrument: str | None, status: State
+) -> None:
+    sent = replace(payment(direction), status=State.PENDING, instrument=instrument)
+    soon = payments.answered(sent, UNNAMED, MOMENT)
+    late = payments.answered(sent, UNNAMED, MOMENT + timedelta(days=2))
+    assert soon is not None
+    assert late is not None
+    assert (soon.status in OPEN, late.status) == (True, status)
 
 
 def test_a_message_about_what_is_known_is_no_news() -> None:

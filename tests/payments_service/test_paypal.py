@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, load_pem_private_key
 
 from ops.development_certificates import Certificates, make
-from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
+from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.handlers.providers import paypal
 from payments_service.handlers.providers.paypal import PayPalProvider
 from payments_service.handlers.providers.paypal_signatures import (
@@ -365,6 +365,18 @@ class TestCalls:
         assert answer == ProviderAnswer(Outcome.PROCESSING, "BATCH1", None, None)
         assert fake.body(PAYOUTS)["sender_batch_header"] == {"sender_batch_id": str(PAYMENT)}
 
+    async def test_a_payout_that_is_sent_again_is_the_one_that_was_taken_before(self) -> None:
+        link = {"href": "https://api-m.paypal.com/v1/payments/payouts/BATCH1", "rel": "self", "method": "GET"}
+        issue = "Batch with given sender_batch_id already exists"
+        taken = {"field": "SENDER_BATCH_ID", "location": "body", "issue": issue, "link": [link]}
+        for detail, answer in (
+            (taken, ProviderAnswer(Outcome.PROCESSING, "BATCH1", None, None)),
+            (taken | {"link": []}, ProviderAnswer(Outcome.UNKNOWN, None, issue, None)),
+        ):
+            told = {"name": "USER_BUSINESS_ERROR", "details": [detail], "links": []}
+            fake = FakePayPal({PAYOUTS: (400, told)})
+            assert await provider(fake).pay_out(REQUEST._replace(instrument="PAYER1")) == answer
+
     @pytest.mark.parametrize(
         ("status", "outcome"),
         [
@@ -416,6 +428,7 @@ class TestCalls:
             (422, {"details": [{"issue": "DUPLICATE_INVOICE_ID"}]}, Outcome.UNKNOWN),
             (500, {"name": "INTERNAL_SERVER_ERROR"}, Outcome.UNKNOWN),
             (409, {"name": "RESOURCE_CONFLICT"}, Outcome.UNKNOWN),
+            (400, ["nothing that PayPal says"], Outcome.FAILED),
             (200, ["nothing that PayPal says"], Outcome.UNKNOWN),
             (0, httpx2.ReadTimeout, Outcome.UNKNOWN),
         ],
@@ -446,9 +459,8 @@ class TestCalls:
         answer = await provider(fake).deposit(REQUEST._replace(currency="KWD"))
         assert (answer.outcome, answer.reason, fake.asked) == (Outcome.FAILED, "amount_not_movable", [])
 
-    async def test_one_that_paypal_never_heard_of_is_none_and_without_reference_unknown(self) -> None:
+    async def test_one_that_paypal_never_heard_of_is_none_and_without_reference_it_cannot_be_asked(self) -> None:
         there = provider(FakePayPal({f"{ORDERS}/ORDER0": (404, {})}))
         assert await there.look_up(Direction.DEPOSIT, PAYMENT, "ORDER0") is None
-        answer = await there.look_up(Direction.WITHDRAWAL, PAYMENT, None)
-        assert answer is not None
-        assert answer.outcome is Outcome.UNKNOWN
+        for direction in (Direction.DEPOSIT, Direction.WITHDRAWAL):
+            assert await there.look_up(direction, PAYMENT, None) is UNNAMED

@@ -3,6 +3,7 @@
 Its settlement reports come by SFTP alone, and are brought by hand: it is no `ReportSource`.
 """
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -13,7 +14,7 @@ import orjson
 from cryptography.x509 import Certificate
 
 from payments_service.domain import amounts
-from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
+from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
 from payments_service.handlers.providers import paypal_events, reading
 from payments_service.handlers.providers.paypal_signatures import FIELDS, NotTrusted, Trust, Verifier, at_paypal
 from shared.clock import Clock
@@ -51,6 +52,8 @@ _PAYOUTS = {
 }
 _NEVER_SENT = (httpx2.ConnectError, httpx2.ConnectTimeout, httpx2.PoolTimeout)
 _APPROVE = ("payer-action", "approve")
+_BATCH = re.compile(r"/v1/payments/payouts/([A-Za-z0-9]+)$")
+_USED_BEFORE = re.compile("duplicate|already exists", re.IGNORECASE)
 
 _Reader = Callable[[Mapping[str, Any]], ProviderAnswer]
 
@@ -145,13 +148,12 @@ class PayPalProvider:
     ) -> ProviderAnswer | None:
         """As `Provider.look_up`. An order that the player approved is captured by it.
 
-        PayPal finds nothing by our ids but a refund among its order's: else, without a reference it is UNKNOWN until a
-        webhook tells.
+        PayPal finds nothing by our ids but a refund among its order's.
         """
         if reference is None and direction is Direction.REFUND and of_reference is not None:
             return await self._refund_among(of_reference, payment_id)
         if reference is None:
-            return ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
+            return UNNAMED
         if direction is Direction.WITHDRAWAL:
             payout = await self._get(f"/v1/payments/payouts/{reference}")
             return None if payout is None else _of_payout(payout)
@@ -234,9 +236,11 @@ class PayPalProvider:
                 return read(response.json())
             except (ValueError, KeyError, TypeError, AttributeError):
                 return ProviderAnswer(Outcome.UNKNOWN, None, "unreadable_answer", None)
+        if (batch_id := _sent_before(response)) is not None:
+            return ProviderAnswer(Outcome.PROCESSING, batch_id, None, None)
         issue = _issue(response)
         # A key or a batch id that was used before: the first request may have been done.
-        if response.is_server_error or response.status_code == 409 or "DUPLICATE" in issue:
+        if response.is_server_error or response.status_code == 409 or _USED_BEFORE.search(issue):
             return ProviderAnswer(Outcome.UNKNOWN, None, issue, None)
         return ProviderAnswer(Outcome.FAILED, None, issue, None)
 
@@ -328,11 +332,31 @@ def _of_refund(refund: Mapping[str, Any]) -> ProviderAnswer:
     return ProviderAnswer(outcome, refund["id"], refund.get("status_details", {}).get("reason"), None)
 
 
-def _issue(response: httpx2.Response) -> str:
-    """What PayPal calls the trouble. Its details show what was sent, and are not told."""
+def _sent_before(response: httpx2.Response) -> str | None:
+    """The batch that a payout is in already, where PayPal refuses to pay it twice and says which that is.
+
+    https://developer.paypal.com/docs/api/payments.payouts-batch/: within 30 days a sender_batch_id is taken once, and
+    the error links to the batch that it was taken for.
+    """
+    for detail in _trouble(response).get("details", ()):
+        if detail.get("field") == "SENDER_BATCH_ID":
+            for link in detail.get("link", ()):
+                if (found := _BATCH.search(link.get("href", ""))) is not None:
+                    return found[1]
+    return None
+
+
+def _trouble(response: httpx2.Response) -> Mapping[str, Any]:
+    """What PayPal says of an error; nothing, where that is not in its form."""
     try:
         told = response.json()
     except ValueError:
-        return f"status_{response.status_code}"
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _issue(response: httpx2.Response) -> str:
+    """What PayPal calls the trouble. Its details show what was sent, and are not told."""
+    told = _trouble(response)
     issues = [detail.get("issue") for detail in told.get("details", ()) if detail.get("issue")]
     return str(issues[0] if issues else told.get("name", f"status_{response.status_code}"))

@@ -11,7 +11,7 @@ from stripe import HTTPClient, PaymentIntent, Refund, StripeClient
 from stripe.params import PaymentIntentCreateParams, PaymentIntentRetrieveParams
 
 from payments_service.domain import amounts
-from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
+from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
 from payments_service.handlers.providers import stripe_reports, stripe_webhooks
 from payments_service.handlers.providers.stripe_webhooks import CONFIRMED, PAYMENT_ID, REFUND_OUTCOMES
 from shared.errors import InvalidInput, ServiceUnavailable
@@ -181,7 +181,7 @@ class StripeProvider:
         if reference is not None:
             return _of_refund(await self._stripe.refunds.retrieve_async(reference))
         if of_reference is None:
-            return ProviderAnswer(Outcome.UNKNOWN, None, "no_reference", None)
+            return UNNAMED
         listed = await self._stripe.refunds.list_async({"payment_intent": of_reference, "limit": 100})
         for found in listed.data:
             if (found.to_dict().get("metadata") or {}).get(PAYMENT_ID) == str(payment_id):
