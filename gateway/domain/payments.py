@@ -59,7 +59,8 @@ class PaymentPart(BaseModel):
     """A payment, or one part of a withdrawal that goes to several places.
 
     `waits_for` is `queue` while payments are switched off (`batch_id` is the settlement batch whose turn it waits for),
-    and `review` while somebody of staff looks at it. `refunded` is what of a deposit has gone back by refunds.
+    `review` while somebody of staff looks at it, and `completion` where its provider told of other money than was asked
+    for, and staff has to say what became of it. `refunded` is what of a deposit has gone back by refunds.
     """
 
     model_config = ConfigDict(extra="allow")

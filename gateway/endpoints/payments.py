@@ -82,7 +82,7 @@ def router(door: Door, rates: Rates, payments: PaymentReads) -> APIRouter:
         caller: caller_of_request,
         user_id: Annotated[int | None, Query(ge=1, le=MAX_INT64)] = None,
         status: Annotated[str | None, Query(pattern="^[a-z_]{1,16}$")] = None,
-        waits_for: Annotated[str | None, Query(pattern="^(queue|review)$")] = None,
+        waits_for: Annotated[str | None, Query(pattern="^(queue|review|completion)$")] = None,
         limit: Annotated[int, Query(ge=1, le=MAX_PAGE_ROWS)] = PAGE_ROWS,
         cursor: Annotated[str | None, Query(description="`next_cursor` of the page before.")] = None,
     ) -> Response:

@@ -34,10 +34,14 @@ GONE_ELSEWHERE = "gone_elsewhere"
 
 
 class Waits(StrEnum):
-    """What a payment waits for that is not its provider: for payments to be available, or for staff."""
+    """What a payment waits for that is not its provider: for payments to be available, or for staff.
+
+    REVIEW: whether it may go out. COMPLETION: what became of it, for its provider told of other money than was asked.
+    """
 
     QUEUE = "queue"
     REVIEW = "review"
+    COMPLETION = "completion"
 
 
 class Action(StrEnum):

@@ -133,7 +133,7 @@ class PaymentDesk:
                 raise NotFound(f"there is no payment {payment_id}")
             await desk.lock_player(connection, payment.user_id)
             parts = [await self._locked(connection, part.id) for part in await kept.group(connection, payment.group_id)]
-            waiting = [part for part in parts if _waits_for_review(part)]
+            waiting = [part for part in parts if part.waits_for is Waits.REVIEW]
             reason = next((part.reason for part in waiting if part.id == payment_id), None)
             if reason is None:
                 raise InvalidInput([FieldError("verdict", "is not asked for: the payment does not wait for review")])
@@ -274,10 +274,6 @@ class PaymentDesk:
         if payment is None:
             raise NotFound(f"there is no payment {payment_id}")
         return payment
-
-
-def _waits_for_review(payment: Payment) -> bool:
-    return payment.waits_for is Waits.REVIEW and payment.status is State.CREATED
 
 
 def view(payment: Payment, number: int | None = None) -> PaymentView:

@@ -79,7 +79,7 @@ def _became(payment: Payment | None, event: ProviderEvent, now: datetime) -> tup
     if event.outcome is Outcome.COMPLETED and _differs_in_money(payment, event):
         # Whatever arrived is not what was asked for: somebody has to say what it is.
         if payment.status in OPEN:
-            return "contradicts", replace(payment, waits_for=Waits.REVIEW, due_at=None)
+            return "contradicts", replace(payment, waits_for=Waits.COMPLETION, due_at=None)
         return "contradicts", None
     known = replace(
         payment,

@@ -183,7 +183,16 @@ async def test_an_event_over_another_amount_moves_nothing_and_is_shown(payments:
     await payments.later(hours=1)
     assert payments.wallet.cash[1] == 0
     assert ("amount", "provider") in await payments.exceptions()
-    assert (await payments.get(payment.id)).waits_for is Waits.REVIEW
+    assert (await payments.get(payment.id)).waits_for is Waits.COMPLETION
+    # Nobody can let it through: it has gone out. Two of staff say what became of it.
+    client = payments.client()
+    review = {"actor": "ann", "review": {"verdict": "approve", "reason": "all right"}}
+    assert (await client.post(f"/payments/{payment.id}/review", json=review)).status_code == 422
+    for actor in ("ann", "bob"):
+        said = {"actor": actor, "completion": {"outcome": "failed", "reason": "too little", "evidence": "their report"}}
+        assert (await client.post(f"/payments/{payment.id}/completion", json=said)).status_code == 200
+    after = await payments.get(payment.id)
+    assert (after.status, after.waits_for, after.posted) == (State.FAILED, None, Posted.NOTHING)
 
 
 @pytest.mark.parametrize("why", ["LARGE", "RISKY", "FRAUD_SCORE_UNKNOWN"])

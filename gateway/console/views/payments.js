@@ -8,7 +8,7 @@ import { field, filters, form, leading } from "../forms.js";
 const OPEN = new Set(["created", "pending", "processing", "unknown"]);
 const ENDS = ["completed", "failed", "cancelled", "refunded", "charged_back", "reinstated"];
 const STATUSES = [["", "any"], ...[...OPEN, ...ENDS].map((status) => [status, words(status)])];
-const WAITS = [["", "any"], ["review", "review"], ["queue", "the kill switch"]];
+const WAITS = [["", "any"], ["review", "review"], ["completion", "completion"], ["queue", "the kill switch"]];
 const BAD = new Set(["failed", "charged_back", "unknown"]);
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 // Why a withdrawal waits, as the payments service names it.
