@@ -182,7 +182,7 @@ settlement_batches = Table(
 Index(
     "settlement_batches_due_idx",
     settlement_batches.c.due_at,
-    postgresql_where=settlement_batches.c.status.in_(("open", "waiting")),
+    postgresql_where=settlement_batches.c.status.in_(("open", "waiting", "exceptions")),
 )
 
 settlement_lines = Table(
@@ -201,6 +201,8 @@ settlement_lines = Table(
     comment="what the report of a batch says, as it was read in last",
 )
 Index("settlement_lines_batch_idx", settlement_lines.c.batch_id)
+Index("settlement_lines_payment_idx", settlement_lines.c.payment_id)
+Index("settlement_lines_reference_idx", settlement_lines.c.reference)
 
 settlement_exceptions = Table(
     "settlement_exceptions",

@@ -144,6 +144,13 @@ def at_provider(moved: Sequence[Moved], day: date) -> list[Line]:
     return [line for payment in moved for line in _lines(payment, payment.at_provider()) if line.day == day]
 
 
+def compared(moved: Sequence[Moved], provider: Sequence[Line], day: date) -> tuple[list[Line], list[Moved]]:
+    """What our payments say that a provider moved on a day, and those of them of which its report says nothing."""
+    ours, theirs = at_provider(moved, day), {_about(line) for line in provider}
+    lacking = {line.payment_id for line in ours if _about(line) not in theirs}
+    return ours, [each for each in moved if (each.of_payment or each.id) in lacking]
+
+
 def in_ledger(moved: Sequence[Moved]) -> list[Line]:
     """What our payments say that the ledger moved. What the wallet refused moved nothing there, nor what undid it."""
     return [line for payment in moved if _is_in_ledger(payment) for line in _lines(payment, payment.movements())]
@@ -194,20 +201,27 @@ def _is_in_ledger(payment: Moved) -> bool:
 
 
 def match(
-    ours: Sequence[Line], theirs: Sequence[Line], side: Side, days: Mapping[UUID, date | None], day: date
+    ours: Sequence[Line],
+    theirs: Sequence[Line],
+    side: Side,
+    days: Mapping[UUID, date | None],
+    day: date,
+    beside: Sequence[Line] = (),
 ) -> list[Found]:
     """What does not agree between our payments of a day and another side.
 
     `days` are those on which what is only on the other side counts with us: that is not missing here, but late there.
+    `beside` is what the other side has of our payments on other days; where it is late, that day's batch says so.
     """
     mine, other = _by_key(ours), _by_key(theirs)
+    elsewhere = _by_key([line._replace(day=None) for line in beside])
     found: list[Found] = []
     for key, line in mine.items():
-        beside = other.get(key)
-        if beside is None:
+        there = other.get(key) or elsewhere.get(key)
+        if there is None:
             found.append(Found(ExceptionKind.MISSING, side, line.payment_id, line.reference, _money(line), None))
         else:
-            found += _differences(line, beside, side)
+            found += _differences(line, there, side)
     for key, line in other.items():
         if key in mine:
             continue

@@ -8,7 +8,8 @@ from fastapi import APIRouter, Depends, Query
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from payments_service.domain.ports import Settling
-from payments_service.repository import batches, exceptions
+from payments_service.repository import batches, days, exceptions
+from payments_service.repository.days import Day
 from payments_service.settings import Settings
 from shared import database
 from shared.clock import Clock
@@ -34,7 +35,7 @@ def router(settings: Settings, engine: AsyncEngine, settlement: Settling, clock:
     @api.post("/settlement-batches", summary="Settle a day of one provider and currency")
     async def post_batch(asked: SettlementRequest) -> BatchView:
         async with database.transaction(engine) as connection:
-            batch_id = await batches.of_day(connection, asked.provider, asked.currency, asked.day, clock())
+            batch_id = await days.batch_of(connection, Day(asked.provider, asked.currency, asked.day), clock())
         await settlement.settle(batch_id, asked.report_bytes())
         return await batch(batch_id)
 

@@ -12,8 +12,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import settlement, settlement_reports
 from payments_service.domain.ports import ReportSource
-from payments_service.domain.settlement import MAX_ATTEMPTS, Found, Line, Movement, Side, report_due
+from payments_service.domain.settlement import MAX_ATTEMPTS, Found, Line, Moved, Movement, Side, report_due
 from payments_service.repository import batches
+from payments_service.repository.days import ends_at
 from shared import database, logs
 from shared.clock import Clock
 from shared.errors import InvalidInput, NotFound, ServiceUnavailable, TransientError
@@ -48,7 +49,17 @@ class Settlement:
             batch_id = await batches.take_due(connection, self._clock(), AGAIN_AFTER)
         if batch_id is None:
             return False
-        await self.settle(batch_id, None)
+        if not await self._look_again(batch_id):
+            await self.settle(batch_id, None)
+        return True
+
+    async def _look_again(self, batch_id: UUID) -> bool:
+        """Match a batch with the report that it has, as things stand now; returns whether it has one."""
+        async with database.reading(self._engine) as connection:
+            batch = await batches.find(connection, batch_id)
+        if batch is None or not batch.reported:
+            return False
+        await self._match(batch_id, None)
         return True
 
     async def settle(self, batch_id: UUID, report: bytes | None) -> None:
@@ -89,13 +100,16 @@ class Settlement:
             assert batch is not None
             if lines is None and not batch.reported:
                 attempts = batch.attempts + 1
-                due_at = max(report_due(batches.day_ends_at(batch.day), attempts), now + AGAIN_AFTER)
+                due_at = max(report_due(ends_at(batch.day), attempts), now + AGAIN_AFTER)
                 await batches.wait(connection, batch_id, attempts, due_at, over=attempts >= MAX_ATTEMPTS)
                 return
             if lines is not None:
                 await batches.put_lines(connection, batch_id, lines)
             reported = await batches.reported(connection, batch_id)
             await _settle(connection, batch, reported, self._clock)
+        if not batch.reported:
+            async with database.transaction(self._engine) as connection:
+                await batches.look_again_beside(connection, batch, now)
 
 
 async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequence[Line], clock: Clock) -> None:
@@ -104,17 +118,28 @@ async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequen
     moved = await batches.moved(connection, batch, about)
     known = await batches.known(connection, batch.provider, reported)
     provider = settlement.of_batch(reported, known, batch.currency)
+    # A large day takes seconds, and others are served meanwhile.
+    ours, lacking = await asyncio.to_thread(lambda: settlement.compared(moved, provider, batch.day))
+    beside = await _beside(connection, batch, lacking)
     days = {each.payment_id: each.day for each in known.values()}
 
     def matched() -> tuple[list[Found], dict[str, dict[str, int]]]:
-        at_provider = settlement.at_provider(moved, batch.day)
         found = settlement.match_ledger(moved, of_ledger, batch.day)
-        found += settlement.match(at_provider, provider, Side.PROVIDER, days, batch.day)
-        return found, _totals(at_provider, provider)
+        found += settlement.match(ours, provider, Side.PROVIDER, days, batch.day, beside)
+        return found, _totals(ours, provider)
 
-    # A large day takes seconds, and others are served meanwhile.
     found, totals = await asyncio.to_thread(matched)
     await batches.settle(connection, batch, found, totals, clock())
+
+
+async def _beside(connection: AsyncConnection, batch: Row[Any], lacking: Sequence[Moved]) -> Sequence[Line]:
+    """What reports of other days have of payments that are not in the batch's own."""
+    if not lacking:
+        return []
+    ids = [each.id for each in lacking]
+    references = [each.reference for each in lacking if each.reference is not None]
+    lines = await batches.reported_elsewhere(connection, batch, ids, references)
+    return settlement.of_batch(lines, await batches.known(connection, batch.provider, lines), batch.currency)
 
 
 def _totals(ours: Sequence[Line], provider: Sequence[Line]) -> dict[str, dict[str, int]]:

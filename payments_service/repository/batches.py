@@ -1,49 +1,42 @@
-"""Settlement batches: one a provider, currency and day, made with its first payment; the queue's order too."""
+"""Settlement batches: due, matched, looked at again; and what each side says of a batch's day."""
 
 from collections.abc import Collection, Mapping, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import datetime, timedelta
 from typing import Any
-from uuid import UUID, uuid5
+from uuid import UUID
 
-from sqlalchemy import ARRAY, Row, Text, Uuid, any_, case, delete, func, insert, literal, or_, select, update
-from sqlalchemy.dialects import postgresql
+from sqlalchemy import (
+    ARRAY,
+    ColumnElement,
+    Row,
+    Text,
+    Uuid,
+    and_,
+    any_,
+    case,
+    delete,
+    func,
+    insert,
+    literal,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction
-from payments_service.domain.settlement import BatchStatus, Found, Known, Line, Moved, Movement, report_due
+from payments_service.domain.settlement import MAX_ATTEMPTS, BatchStatus, Found, Known, Line, Moved, Movement
 from payments_service.domain.states import MOVED, State
 from payments_service.repository import exceptions, ledger
+from payments_service.repository.days import ends_at
 from payments_service.tables import ledger_movements, payments, settlement_batches, settlement_lines
 
 _b = settlement_batches.c
 _p = payments.c
-_NAMESPACE = UUID("c2c0a9de-6a0c-5a3e-9a55-7a1f6d0d2b41")
-_MATCHABLE = ("open", "waiting")
-
-
-def day_ends_at(day: date) -> datetime:
-    """The end of a UTC day."""
-    return datetime.combine(day, time(), UTC) + timedelta(days=1)
-
-
-async def of_day(connection: AsyncConnection, provider: str, currency: str, day: date, now: datetime) -> UUID:
-    """The batch of a provider, currency and day; a new one where there is none."""
-    batch_id = uuid5(_NAMESPACE, f"{provider}/{currency}/{day.isoformat()}")
-    new = postgresql.insert(settlement_batches).values(
-        id=batch_id,
-        provider=provider,
-        currency=currency,
-        day=day,
-        created_at=now,
-        due_at=report_due(day_ends_at(day), 0),
-        attempts=0,
-        status=BatchStatus.OPEN,
-        reported=False,
-    )
-    # Two that make a day's first batch at once conflict in its id or in its day, whichever is looked at first.
-    await connection.execute(new.on_conflict_do_nothing())
-    return batch_id
+# What came right by itself closes by itself: a batch with exceptions is looked at again each day, for a while.
+AGAIN_AFTER = timedelta(days=1)
+_AGAIN = and_(_b.status == BatchStatus.EXCEPTIONS, _b.attempts < MAX_ATTEMPTS)
 
 
 async def find(connection: AsyncConnection, batch_id: UUID, *, lock: bool = False) -> Row[Any] | None:
@@ -60,7 +53,8 @@ async def page(connection: AsyncConnection, before: int | None, limit: int) -> S
 
 async def take_due(connection: AsyncConnection, now: datetime, again_after: timedelta) -> UUID | None:
     """A batch whose report is due. Whoever takes it has that long."""
-    due = select(_b.id).where(_b.due_at <= now, _b.status.in_(_MATCHABLE)).order_by(_b.due_at).limit(1)
+    matchable = or_(_b.status.in_((BatchStatus.OPEN, BatchStatus.WAITING)), _AGAIN)
+    due = select(_b.id).where(_b.due_at <= now, matchable).order_by(_b.due_at).limit(1)
     taken = update(settlement_batches).where(_b.id.in_(due.with_for_update(skip_locked=True)))
     rows = await connection.execute(taken.values(due_at=now + again_after).returning(_b.id))
     batch_id: UUID | None = rows.scalar_one_or_none()
@@ -82,17 +76,44 @@ async def put_lines(connection: AsyncConnection, batch_id: UUID, lines: Sequence
         await connection.execute(insert(settlement_lines), rows)
 
 
+async def reported_elsewhere(
+    connection: AsyncConnection, batch: Row[Any], ids: Collection[UUID], references: Collection[str]
+) -> Sequence[Line]:
+    """What a provider's reports of other days say of some payments: it may have booked them before or after midnight.
+
+    Of what goes back, which may do so on many days, the days beside the batch's alone.
+    """
+    s = settlement_lines.c
+    near = _b.day.in_([batch.day - timedelta(days=1), batch.day + timedelta(days=1)])
+    about = or_(s.payment_id == any_(literal(list(ids), ARRAY(Uuid))), s.reference == any_(_texts(references)))
+    rows = await connection.execute(
+        select(*(s[name] for name in Line._fields))
+        .join_from(settlement_lines, settlement_batches, s.batch_id == _b.id)
+        .where(_b.provider == batch.provider, _b.id != batch.id, about, or_(s.movement != Movement.BACK, near))
+        .order_by(s.number)
+    )
+    return [_line(row) for row in rows]
+
+
 async def reported(connection: AsyncConnection, batch_id: UUID) -> Sequence[Line]:
     """A report's lines."""
     s = settlement_lines.c
     columns = [s[name] for name in Line._fields]
     rows = await connection.execute(select(*columns).where(s.batch_id == batch_id).order_by(s.number))
-    return [Line(**{**row._mapping, "movement": Movement(row.movement)}) for row in rows]
+    return [_line(row) for row in rows]
+
+
+def _line(row: Row[*tuple[Any, ...]]) -> Line:
+    return Line(**{**row._mapping, "movement": Movement(row.movement)})
+
+
+def _texts(values: Collection[str]) -> ColumnElement[Any]:
+    return literal(list(values), ARRAY(Text))
 
 
 async def moved(connection: AsyncConnection, batch: Row[Any], about: Collection[UUID]) -> Sequence[Moved]:
     """What our payments moved on a batch's day, or took back on it; and those that the ledger's rows are about."""
-    start, end = day_ends_at(batch.day) - timedelta(days=1), day_ends_at(batch.day)
+    start, end = ends_at(batch.day) - timedelta(days=1), ends_at(batch.day)
     moments = (_p.settled_at, _p.charged_back_at, _p.changed_at)
     ids = any_(literal(list(about), ARRAY(Uuid)))
     query = select(*(_p[name] for name in Moved._fields)).where(
@@ -111,7 +132,7 @@ def _moved(row: Row[*tuple[Any, ...]]) -> Moved:
 
 async def of_ledger(connection: AsyncConnection, batch: Row[Any]) -> Sequence[Line]:
     """What the ledger moved for a provider on a batch's day and the two beside it."""
-    m, start = ledger_movements.c, day_ends_at(batch.day) - timedelta(days=2)
+    m, start = ledger_movements.c, ends_at(batch.day) - timedelta(days=2)
     movements, of_payment = ledger.attributed()
     back, paid_out = m.movement == Movement.BACK, of_payment("direction") == Direction.WITHDRAWAL
     # What takes back what went back brings money: a dispute that was won, a refund that staff reversed.
@@ -137,7 +158,7 @@ async def known(connection: AsyncConnection, provider: str, lines: Sequence[Line
     references = [line.reference for line in lines if line.reference is not None]
     query = select(_p.id, _p.reference, func.coalesce(_p.of_payment, _p.id), _p.currency, _p.settled_at).where(
         _p.provider == provider,
-        or_(_p.id == any_(literal(ids, ARRAY(Uuid))), _p.reference == any_(literal(references, ARRAY(Text)))),
+        or_(_p.id == any_(literal(ids, ARRAY(Uuid))), _p.reference == any_(_texts(references))),
     )
     found: dict[UUID | str, Known] = {}
     for payment_id, reference, about, currency, settled_at in await connection.execute(query):
@@ -155,7 +176,15 @@ async def settle(
     left = await exceptions.open_of_batch(connection, batch.id)
     status = BatchStatus.EXCEPTIONS if left else BatchStatus.MATCHED
     values = {"status": status, "settled_at": now, "totals": totals, "attempts": batch.attempts + 1, "reported": True}
+    values["due_at"] = now + AGAIN_AFTER
     await connection.execute(update(settlement_batches).where(_b.id == batch.id).values(values))
+
+
+async def look_again_beside(connection: AsyncConnection, batch: Row[Any], now: datetime) -> None:
+    """After the first report of a batch: it may have what the days beside it lack."""
+    days = [batch.day - timedelta(days=1), batch.day + timedelta(days=1)]
+    beside = (_b.provider == batch.provider, _b.currency == batch.currency, _b.day.in_(days), _AGAIN)
+    await connection.execute(update(settlement_batches).where(*beside).values(due_at=now))
 
 
 async def recount(connection: AsyncConnection, batch_id: UUID) -> None:

@@ -9,6 +9,8 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.settlement import Movement
+from payments_service.repository import days
+from payments_service.repository.days import Day
 from payments_service.tables import ledger_movements, payments
 from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Account, Kind, Status
@@ -20,6 +22,8 @@ async def apply(connection: AsyncConnection, events: Sequence[LedgerEvent]) -> N
         new = insert(ledger_movements)
         kept = {name: new.excluded[name] for name in rows[0]}
         await connection.execute(new.on_conflict_do_update(constraint="ledger_movements_pkey", set_=kept), rows)
+        moved = [Day(row["provider"], row["currency"], row["at"].date()) for row in rows]
+        await days.of_ledger(connection, moved, max(row["at"] for row in rows))
 
 
 async def answered(connection: AsyncConnection, event: LedgerEvent) -> None:

@@ -13,8 +13,9 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Direction
-from payments_service.domain.states import State
-from payments_service.repository import batches
+from payments_service.domain.states import MOVED, State
+from payments_service.repository import days
+from payments_service.repository.days import Day
 from payments_service.tables import payment_events, payment_moves, payments
 from shared import outbox
 from shared.contracts.payments import PaymentEvent
@@ -31,6 +32,10 @@ _FIXED = frozenset(
 )
 
 
+def _day(payment: Payment, moment: datetime) -> Day:
+    return Day(payment.provider, payment.currency, moment.date())
+
+
 def _payment(row: Row[Any]) -> Payment:
     return _of(dict(row._mapping))
 
@@ -41,8 +46,7 @@ def _select() -> Select[Any]:
 
 async def add(connection: AsyncConnection, payment: Payment) -> bool:
     """Keep a new payment in its day's batch. False where it was there already."""
-    day = payment.created_at.date()
-    batch_id = await batches.of_day(connection, payment.provider, payment.currency, day, payment.created_at)
+    batch_id = await days.batch_of(connection, _day(payment, payment.created_at), payment.created_at)
     kept = replace(payment, batch_id=batch_id, changed_at=payment.created_at)
     new = postgresql.insert(payments).values(asdict(kept)).on_conflict_do_nothing(index_elements=["id"])
     if (await connection.execute(new.returning(_c.id))).first() is None:
@@ -79,6 +83,9 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
     """Write what changed of a locked payment, and tell of it where that is seen outside."""
     values = {name: value for name, value in asdict(after).items() if name not in _FIXED}
     await connection.execute(update(payments).where(_c.id == after.id).values(values))
+    if after.status in MOVED and after.status is not before.status:
+        # It is settled with the day on which it moves, which may be long after the one on which it began.
+        await days.batch_of(connection, _day(after, now), now)
     if (before.status, before.posted, before.waits_for) != (after.status, after.posted, after.waits_for):
         await _tell(connection, after, now, silent=before.status is after.status)
     if before.reference is None and after.reference is not None:

@@ -10,7 +10,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments_service.domain.payments import Waits
 from payments_service.domain.settlement import BatchStatus, report_due
 from payments_service.domain.states import State
-from payments_service.repository import batches
+from payments_service.repository.days import ends_at
 from payments_service.tables import payments, settlement_batches
 from shared.contracts.kinds import Reason
 
@@ -42,7 +42,7 @@ async def waiting(connection: AsyncConnection, now: datetime, within: timedelta)
     late = select(func.min(b.day)).where(b.status.in_((BatchStatus.WAITING, BatchStatus.DELAYED)))
     day = (await connection.execute(late)).scalar_one()
     # Each question moves a batch's due_at on; what is late is late since the first.
-    first = None if day is None else report_due(batches.day_ends_at(day), 0)
+    first = None if day is None else report_due(ends_at(day), 0)
     return Waiting(counts, await _failed(connection, now - within), _age_s(since, now), _age_s(first, now))
 
 

@@ -48,7 +48,9 @@ class FakeProvider:
     # Of the outcomes that come at once; the rest come with time.
     at_once: float = 1.0
     down: bool = False
-    report: bytes | None = None
+    # It finds a payout by its own name for it alone, as PayPal does.
+    payouts_by_reference: bool = False
+    reports: dict[date, bytes] = field(default_factory=dict)
     books: dict[UUID, Booking] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     outgoing: list[ProviderEvent] = field(default_factory=list)
@@ -84,7 +86,7 @@ class FakeProvider:
         return [event for event in self.outgoing if event.event_id in body.decode().split()]
 
     async def settlement_report(self, currency: str, day: date) -> bytes | None:
-        return self.report
+        return self.reports.get(day)
 
     def settle_some(self) -> None:
         """Time goes by: what is in processing comes to its end."""

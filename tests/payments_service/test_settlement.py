@@ -9,8 +9,19 @@ import pytest
 
 from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction, Outcome
-from payments_service.domain.settlement import ExceptionKind, Line, Moved, Movement, match_ledger
+from payments_service.domain.settlement import (
+    MAX_ATTEMPTS,
+    ExceptionKind,
+    Line,
+    Moved,
+    Movement,
+    Side,
+    compared,
+    match,
+    match_ledger,
+)
 from payments_service.domain.states import State
+from payments_service.handlers.settlement import Settlement
 from shared.testing import MOMENT
 from tests.payments_service.support import Setup
 from tests.payments_service.test_endpoints import asked, deposit
@@ -76,6 +87,19 @@ def test_refunds_of_one_deposit_on_two_days_count_each_on_its_own() -> None:
     rows = [row(first, 0, Movement.BACK, 300), row(second, 1, Movement.BACK, 200)]
     assert kinds([deposit, first, second], *rows) == []
     assert kinds([deposit, first, second], rows[1]) == [(ExceptionKind.MISSING, deposit.id, None)]
+
+
+def test_what_a_report_of_another_day_has_is_not_missing() -> None:
+    payment = moved()
+    ours, lacking = compared([payment], [], DAY)
+    assert lacking == [payment]
+    theirs = row(payment, days=-1)
+    assert match(ours, [], Side.PROVIDER, {}, DAY, [theirs]) == []
+    # That it came late is said of the day on which it came.
+    assert match(ours, [], Side.PROVIDER, {}, DAY, [theirs._replace(day=DAY + timedelta(days=1))]) == []
+    differs = match(ours, [], Side.PROVIDER, {}, DAY, [theirs._replace(amount_minor=999)])
+    assert [(each.kind, each.payment_id) for each in differs] == [(ExceptionKind.AMOUNT, payment.id)]
+    assert [each.kind for each in match(ours, [], Side.PROVIDER, {}, DAY)] == [ExceptionKind.MISSING]
 
 
 COLUMNS = "balance_transaction_id,reporting_category,currency,gross,fee,net,created_utc,source_id"
@@ -219,3 +243,110 @@ async def test_what_was_paid_after_it_was_given_back_agrees(payments: Setup) -> 
     batch = await settled(payments, line(out, "-10.00", "transfer"))
     shown = (await payments.client().get("/settlement-exceptions", params={"batch_id": batch["id"]})).json()
     assert (batch["status"], shown) == ("matched", [])
+
+
+def report(*lines: str) -> bytes:
+    return "\n".join([HEADER, *lines]).encode()
+
+
+async def settle_all(payments: Setup) -> dict[date, str]:
+    """Settle whatever is due; returns how each day's batch stands."""
+    settlement = Settlement(payments.engine, {"sandbox": payments.provider}, lambda: payments.now)
+    for _ in range(10):
+        if not await settlement.look():
+            break
+    batches = await as_administrator(payments.database, "SELECT day, status FROM payments.settlement_batches")
+    return {row["day"]: row["status"] for row in batches}
+
+
+NEXT = DAY + timedelta(days=1)
+LATER = DAY + timedelta(days=3)
+
+
+@pytest.mark.integration
+async def test_what_moves_on_another_day_than_it_began_is_settled_with_that_day(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    found = await deposit(payments, 2500)
+    await payments.later(days=3)
+    payments.provider.settle_some()
+    await payments.later(days=1)
+    await payments.heard()
+    moved_on = payments.now.date()
+    payments.provider.reports = {DAY: report(), moved_on: report(line(found["id"]))}
+    payments.now += timedelta(days=2)
+    assert await settle_all(payments) == {DAY: "matched", moved_on: "exceptions"}
+    # The model of the wallet decides all at the moment at which a payment began.
+    assert await payments.exceptions() == [("missing", "ledger")]
+
+
+@pytest.mark.integration
+async def test_what_the_provider_booked_before_midnight_and_we_after_it_comes_right_by_itself(
+    payments: Setup,
+) -> None:
+    payments.provider.at_once = 0
+    found = await deposit(payments, 2500)
+    payments.provider.reports = {DAY: report(line(found["id"])), NEXT: report()}
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "exceptions"}
+    assert await payments.exceptions() == [("extra", "provider")]
+    payments.provider.settle_some()
+    await payments.later(minutes=1)
+    await payments.heard()
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "matched", NEXT: "matched"}
+    assert await payments.exceptions() == []
+
+
+@pytest.mark.integration
+async def test_what_the_provider_booked_after_midnight_is_late_there_and_missing_no_more(payments: Setup) -> None:
+    found = await deposit(payments, 2500)
+    await payments.heard()
+    payments.provider.reports = {DAY: report(), NEXT: report(line(found["id"]))}
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "exceptions"}
+    assert await payments.exceptions() == [("missing", "provider")]
+    await payments.go(Direction.DEPOSIT, user_id=9)
+    assert await payments.all() != []
+    payments.provider.reports[NEXT] = report(line(found["id"]), *await lines_of(payments, user_id=9))
+    await payments.heard()
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "matched", NEXT: "exceptions"}
+    assert await payments.exceptions() == [("late", "provider")]
+
+
+async def lines_of(payments: Setup, user_id: int) -> list[str]:
+    return [line(str(each.id), "10.00") for each in await payments.all() if each.user_id == user_id]
+
+
+@pytest.mark.integration
+async def test_what_staff_reversed_on_a_day_without_payments_is_shown_too(payments: Setup) -> None:
+    found = await deposit(payments, 2500)
+    await payments.heard()
+    payments.now += timedelta(days=3)
+    await payments.by_staff(uuid5(UUID(found["id"]), "credit"), 400)
+    payments.provider.reports = {DAY: report(line(found["id"])), LATER: report()}
+    payments.now += timedelta(days=2)
+    assert await settle_all(payments) == {DAY: "matched", LATER: "exceptions"}
+    assert await payments.exceptions() == [("extra", "ledger")]
+
+
+@pytest.mark.integration
+async def test_what_the_ledger_moved_at_a_provider_without_payments_makes_no_batch(payments: Setup) -> None:
+    await deposit(payments, 2500)
+    _, event = next(iter(payments.wallet.decided.values()))
+    await payments.heard([event.model_copy(update={"provider": "elsewhere", "position": 77})])
+    batches = await as_administrator(payments.database, "SELECT provider FROM payments.settlement_batches")
+    assert {row["provider"] for row in batches} == {"sandbox"}
+
+
+@pytest.mark.integration
+async def test_a_batch_with_exceptions_is_not_looked_at_for_ever(payments: Setup) -> None:
+    await deposit(payments, 2500)
+    await payments.heard()
+    payments.provider.reports = {DAY: report()}
+    for _ in range(MAX_ATTEMPTS + 3):
+        payments.now += timedelta(days=1)
+        await settle_all(payments)
+    (batch,) = await as_administrator(payments.database, "SELECT attempts, status FROM payments.settlement_batches")
+    assert (batch["attempts"], batch["status"]) == (MAX_ATTEMPTS, "exceptions")
+    assert await payments.exceptions() == [("missing", "provider")]
