@@ -25,6 +25,8 @@ SEND_WITHIN = {
     Direction.WITHDRAWAL: timedelta(days=1),
     Direction.REFUND: timedelta(days=30),
 }
+# A deposit that its player was to go on with, and did not by then, is cancelled.
+LEFT_AFTER = timedelta(days=1)
 # After this, staff is shown a payment whose outcome is not known.
 OVERDUE_AFTER = timedelta(days=1)
 
@@ -261,6 +263,12 @@ def _unheard_of(payment: Payment, now: datetime) -> Payment | None:
 def goes_out_again(payment: Payment, now: datetime) -> bool:
     """Whether a payment that its provider never heard of, or cannot be asked for, is sent to it again."""
     return payment.status in states.OPEN and now - payment.created_at < SEND_WITHIN[payment.direction]
+
+
+def was_left(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> bool:
+    """Whether a deposit still waits, as its provider says, for a player who has not gone on with it."""
+    waits = answer is not None and answer.outcome is Outcome.PENDING
+    return waits and payment.direction is Direction.DEPOSIT and now - payment.created_at >= LEFT_AFTER
 
 
 def is_overdue(payment: Payment, now: datetime) -> bool:

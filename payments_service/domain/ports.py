@@ -117,6 +117,14 @@ class Provider(Protocol):
 
 
 @runtime_checkable
+class Cancels(Protocol):
+    """A provider at which a deposit stays open until its player goes on with it, or we cancel it."""
+
+    async def cancel(self, payment_id: UUID, reference: str) -> ProviderAnswer | None:
+        """Cancel a deposit that its player has left; how it stands then. Raises ServiceUnavailable."""
+
+
+@runtime_checkable
 class ReportSource(Protocol):
     """Where a provider's settlement report comes from by itself."""
 

@@ -17,7 +17,7 @@ from payments_service.domain import ledger, payments, states
 from payments_service.domain.availability import is_available
 from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Action, Payment, Waits, leaves_next, next_action
-from payments_service.domain.ports import UNNAMED, Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
+from payments_service.domain.ports import UNNAMED, Cancels, Direction, Outcome, Provider, ProviderAnswer, Risk, Wallet
 from payments_service.domain.states import Event
 from payments_service.repository import closed_loop, desk, effects, exceptions
 from payments_service.repository import payments as kept
@@ -253,6 +253,8 @@ class PaymentWorker:
             async with asyncio.timeout(PROVIDER_WITHIN_S):
                 if provider is not None:
                     answer = await provider.look_up(payment.goes_as, payment.id, payment.reference, of_reference)
+                if payments.was_left(payment, answer, self._clock()) and isinstance(provider, Cancels):
+                    answer = await provider.cancel(payment.id, payment.reference or "")
         except ServiceUnavailable:
             answer = NOT_REACHED
         except TimeoutError:

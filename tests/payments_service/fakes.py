@@ -45,6 +45,8 @@ class FakeProvider:
     trouble: float = 0.0
     fails: float = 0.0
     refunds_fail: float = 0.0
+    # The share of deposits that wait for their player, and not for the provider.
+    unpaid: float = 0.0
     # Of the outcomes that come at once; the rest come with time.
     at_once: float = 1.0
     down: bool = False
@@ -79,6 +81,16 @@ class FakeProvider:
             return UNNAMED
         booking = self.books.get(payment_id)
         return None if booking is None else self._answer(booking)
+
+    async def cancel(self, payment_id: UUID, reference: str) -> ProviderAnswer | None:
+        self.calls["cancel"] += 1
+        self._maybe_unreachable()
+        booking = self.books[payment_id]
+        assert reference == f"ref_{payment_id}"
+        if booking.outcome is Outcome.PENDING:
+            booking.outcome = Outcome.CANCELLED
+            self._tell(booking)
+        return self._answer(booking)
 
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
         if headers.get("x-signed") != "yes":
@@ -117,9 +129,12 @@ class FakeProvider:
         if booking is None and self.mood.random() < self.trouble / 2:
             return ProviderAnswer(Outcome.UNKNOWN, None, "lost on its way", None)
         if booking is None:
-            booking = Booking(request.payment_id, direction, request, Outcome.PROCESSING, of)
+            waits = direction is Direction.DEPOSIT and self.mood.random() < self.unpaid
+            booking = Booking(
+                request.payment_id, direction, request, Outcome.PENDING if waits else Outcome.PROCESSING, of
+            )
             self.books[booking.id] = booking
-            if self.mood.random() < self.at_once:
+            if not waits and self.mood.random() < self.at_once:
                 self._end(booking)
         assert booking.request == request, "the same key with another request"
         await asyncio.sleep(0)

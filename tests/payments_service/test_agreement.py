@@ -65,6 +65,7 @@ class World:
         self.wallet = CrashingWallet()
         self.wallet.mood, self.wallet.trouble = random.Random(seed + 2), 0.2
         self.provider.crashes = self.wallet.crashes = 0.08
+        self.provider.unpaid = 0.2
         self.provider.payouts_by_reference = self.chance.random() < 0.5
         self.crashes = 0
         setup.provider, setup.wallet = self.provider, self.wallet

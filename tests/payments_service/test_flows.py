@@ -2,13 +2,14 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
 from payments_service.domain.availability import Switch
 from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Waits
-from payments_service.domain.ports import Direction, Outcome
+from payments_service.domain.ports import Direction, Outcome, ProviderAnswer
 from payments_service.domain.states import State
 from payments_service.repository import desk
 from shared import database as databases
@@ -243,6 +244,35 @@ async def test_a_deposit_that_never_arrived_is_not_charged_to_a_player_who_is_go
     after = await payments.get(payment.id)
     assert (after.status, after.reason) == (State.FAILED, "NEVER_ARRIVED")
     assert payments.provider.books == {}
+
+
+async def test_a_deposit_that_its_player_has_left_is_cancelled_a_day_later(payments: Setup) -> None:
+    payments.provider.unpaid = 1
+    payment = await payments.go(DEPOSIT)
+    await payments.later(hours=23)
+    assert (await payments.get(payment.id)).status is State.PENDING
+    await payments.later(days=1)
+    assert (await payments.get(payment.id)).status is State.CANCELLED
+    assert payments.provider.books[payment.id].outcome is Outcome.CANCELLED
+    assert await payments.exceptions() == []
+
+
+async def test_a_deposit_that_is_paid_while_it_is_being_cancelled_is_credited(
+    payments: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    payments.provider.unpaid = 1
+    payment = await payments.go(DEPOSIT)
+    look_up = payments.provider.look_up
+
+    async def paid_meanwhile(*asked: Any) -> ProviderAnswer | None:
+        answer = await look_up(*asked)
+        payments.provider.settle_some()
+        return answer
+
+    monkeypatch.setattr(payments.provider, "look_up", paid_meanwhile)
+    await payments.later(days=2)
+    after = await payments.get(payment.id)
+    assert (after.status, after.posted, payments.provider.calls["cancel"]) == (State.COMPLETED, Posted.CREDITED, 1)
 
 
 async def test_parts_of_one_withdrawal_share_its_hold(payments: Setup) -> None:

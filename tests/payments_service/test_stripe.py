@@ -320,6 +320,23 @@ class TestLookUps:
         unnamed = await provider().look_up(Direction.REFUND, PAYMENT, None)
         assert unnamed is UNNAMED
 
+    async def test_an_intent_that_its_player_has_left_is_cancelled(self) -> None:
+        seen: list[httpx2.Request] = []
+        there = provider(answering(200, intent(status="canceled", cancellation_reason="abandoned"), seen))
+        assert await there.cancel(PAYMENT, "pi_1") == ProviderAnswer(Outcome.CANCELLED, "pi_1", "abandoned", None)
+        assert seen[0].url.path == "/v1/payment_intents/pi_1/cancel"
+        assert parse_qs(seen[0].content.decode()) == {"cancellation_reason": ["abandoned"]}
+
+    async def test_an_intent_that_was_paid_meanwhile_is_looked_up(self) -> None:
+        state = {"type": "invalid_request_error", "code": "payment_intent_unexpected_state", "message": "no"}
+
+        def paid(request: httpx2.Request) -> httpx2.Response:
+            if request.url.path.endswith("/cancel"):
+                return httpx2.Response(400, json={"error": state})
+            return httpx2.Response(200, json=intent(status="succeeded"))
+
+        assert await provider(paid).cancel(PAYMENT, "pi_1") == ProviderAnswer(Outcome.COMPLETED, "pi_1", None, None)
+
     async def test_no_answer_is_no_news(self) -> None:
         with pytest.raises(ServiceUnavailable):
             await provider(answering(500, {"error": {"message": "no"}})).look_up(Direction.REFUND, PAYMENT, "re_1")

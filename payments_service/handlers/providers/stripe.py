@@ -157,6 +157,18 @@ class StripeProvider:
         except stripe.StripeError as error:
             raise ServiceUnavailable(f"Stripe answers {error.http_status or 'nothing'}") from None
 
+    async def cancel(self, payment_id: UUID, reference: str) -> ProviderAnswer | None:
+        """As `Cancels.cancel`: an intent never expires, and its player could pay it whenever."""
+        try:
+            return _of_intent(
+                await self._stripe.payment_intents.cancel_async(reference, {"cancellation_reason": "abandoned"})
+            )
+        except stripe.InvalidRequestError:
+            # It was paid or cancelled since we looked.
+            return await self.look_up(Direction.DEPOSIT, payment_id, reference)
+        except stripe.StripeError as error:
+            raise ServiceUnavailable(f"Stripe answers {error.http_status or 'nothing'}") from None
+
     async def read_webhook(self, headers: Mapping[str, str], body: bytes, now: datetime) -> Sequence[ProviderEvent]:
         """As `Provider.read_webhook`."""
         stripe_webhooks.verify(headers, body, self._secrets, now)
