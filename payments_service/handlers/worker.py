@@ -188,17 +188,21 @@ class PaymentWorker:
             largest = self._review_from.get(payment.currency)
             if largest is not None and payment.group_minor >= largest:
                 return await self._change(payment.id, lambda before: _to_review(before, "LARGE"))
-            if payment.of_payment is None and await self._was_refused(payment):
-                return await self._change(payment.id, lambda before: _to_review(before, "NOT_TAKEN_BACK"))
-            if (risk := await self._risk_of(payment.user_id)) is not None:
-                return await self._change(payment.id, lambda before: _to_review(before, risk))
+            why = await self._why_back(payment) or await self._risk_of(payment.user_id)
+            if why is not None:
+                return await self._change(payment.id, lambda before: _to_review(before, why))
         return await self._change(payment.id, _cleared)
 
-    async def _was_refused(self, payment: Payment) -> bool:
-        """Whether a withdrawal goes elsewhere because a provider would not take back what came from it."""
+    async def _why_back(self, payment: Payment) -> str | None:
+        """Why somebody has to look at a withdrawal for what goes back, or would not, to where it came from; or None."""
         async with database.reading(self._engine) as connection:
+            if await closed_loop.is_being_refunded(connection, payment.user_id, payment.currency):
+                return "REFUND_UNDER_WAY"
+            if payment.of_payment is not None:
+                return None
             places = await closed_loop.deposits(connection, payment.user_id, payment.currency)
-        return any(deposit.refused for deposits in places.values() for deposit in deposits)
+        refused = any(deposit.refused for deposits in places.values() for deposit in deposits)
+        return "NOT_TAKEN_BACK" if refused else None
 
     async def _risk_of(self, user_id: int) -> str | None:
         """Why somebody has to look before money leaves to a player, or None. What is not known is looked at."""

@@ -3,7 +3,7 @@
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
-from sqlalchemy import BigInteger, DateTime, and_, case, func, null, or_, select, union_all
+from sqlalchemy import BigInteger, ColumnElement, DateTime, and_, case, func, null, or_, select, union_all
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.closed_loop import Place, Refundable, Source
@@ -16,6 +16,8 @@ from payments_service.tables import ledger_movements, payments
 
 _p, _m = payments.c, ledger_movements.c
 _PLACE = Place._fields
+_REFUNDED = payments.alias("refunded")
+_REFUNDS = payments.join(_REFUNDED, _p.of_payment == _REFUNDED.c.id)
 
 
 async def sources(connection: AsyncConnection, user_id: int, currency: str) -> Sequence[Source]:
@@ -35,12 +37,37 @@ async def sources(connection: AsyncConnection, user_id: int, currency: str) -> S
         .where(_p.user_id == user_id, _p.currency == currency, _p.direction == Direction.WITHDRAWAL)
         .where(_p.status.in_((State.CREATED, State.COMPLETED, *OPEN)), _p.posted.in_((Posted.NOTHING, Posted.HELD)))
     )
-    each = union_all(in_ledger, on_its_way).subquery()
+    refunds = (
+        select(*(_p[name] for name in _PLACE), -_p.amount_minor, null().cast(DateTime(timezone=True)))
+        .select_from(_REFUNDS)
+        .where(*_under_way(user_id, currency))
+    )
+    each = union_all(in_ledger, on_its_way, refunds).subquery()
     net_minor = func.sum(each.c.net_minor).cast(BigInteger)
     since = func.min(case((each.c.net_minor > 0, each.c.at)))
     place = [each.c[name] for name in _PLACE]
     query = select(*place, net_minor, since).group_by(*place).having(net_minor > 0)
     return [Source(Place(*row[:3]), row[3], row[4]) for row in await connection.execute(query)]
+
+
+async def is_being_refunded(connection: AsyncConnection, user_id: int, currency: str) -> bool:
+    """Whether something that a player may have in cash goes back to where it came from, and the ledger does not yet
+    know: paid out meanwhile, it would leave us twice.
+    """
+    query = select(_p.id).select_from(_REFUNDS).where(*_under_way(user_id, currency)).limit(1)
+    return (await connection.execute(query)).first() is not None
+
+
+def _under_way(user_id: int, currency: str) -> Sequence[ColumnElement[bool]]:
+    return (
+        _p.user_id == user_id,
+        _p.currency == currency,
+        _p.direction == Direction.REFUND,
+        _p.status.in_((State.CREATED, State.COMPLETED, *OPEN)),
+        _p.posted == Posted.NOTHING,
+        # What was never credited is nobody's cash.
+        _REFUNDED.c.posted == Posted.CREDITED,
+    )
 
 
 async def deposits(connection: AsyncConnection, user_id: int, currency: str) -> Mapping[Place, Sequence[Refundable]]:

@@ -6,9 +6,11 @@ from uuid import UUID, uuid4
 import pytest
 
 from payments_service.domain.ledger import Posted
-from payments_service.domain.payments import Payment
+from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent
 from payments_service.domain.states import State
+from payments_service.repository import closed_loop
+from shared import database as databases
 from shared.contracts.kinds import Kind
 from tests.payments_service.fakes import Booking
 from tests.payments_service.support import Setup
@@ -149,3 +151,37 @@ async def test_a_chargeback_is_said_listed_and_counted(payments: Setup) -> None:
     assert [each["id"] for each in listed] == [str(deposit.id)]
     counted = b'langsense_payments_total{direction="deposit",provider="sandbox",status="charged_back"} 1.0'
     assert counted in payments.metrics.exposition()
+
+
+async def test_what_is_being_refunded_is_not_paid_out_beside_it_unseen(payments: Setup) -> None:
+    deposit = await payments.go(DEPOSIT)
+    payments.provider.at_once = 0
+    assert (await refund(payments, deposit, asked())).json()[0]["status"] == "processing"
+    paid = await payments.go(Direction.WITHDRAWAL, instrument="tok_other")
+    assert (paid.waits_for, paid.reason, payments.provider.calls["withdrawal"]) == (
+        Waits.REVIEW,
+        "REFUND_UNDER_WAY",
+        0,
+    )
+    async with databases.reading(payments.engine) as connection:
+        assert await closed_loop.sources(connection, 1, "USD") == []
+    # Another player's, and what is booked, is in nobody's way.
+    payments.wallet.cash[2] = 1000
+    payments.provider.at_once = 1
+    assert (await payments.go(Direction.WITHDRAWAL, user_id=2)).status is State.COMPLETED
+    payments.provider.settle_some()
+    await payments.later(minutes=1)
+    payments.wallet.cash[1] = 1000
+    assert (await payments.go(Direction.WITHDRAWAL)).status is State.COMPLETED
+
+
+async def test_what_goes_back_of_what_was_never_credited_is_in_no_withdrawals_way(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    await payments.go(DEPOSIT)
+    payments.wallet.excluded.add(1)
+    payments.provider.settle_some()
+    await payments.later(minutes=1)
+    payments.wallet.excluded.clear()
+    payments.wallet.cash[1] = 1000
+    payments.provider.at_once = 1
+    assert (await payments.go(Direction.WITHDRAWAL)).status is State.COMPLETED
