@@ -1,5 +1,6 @@
-"""A provider that does everything wrong, and payments services that are killed wherever they are: in the end the
-provider's books, our payments and the ledger agree to the minor unit, and nobody was credited or paid twice.
+"""A provider that does everything wrong, and services that are killed wherever they are, the payments service, the
+wallet and the provider's own: in the end the provider's books, our payments and the ledger agree to the minor unit, and
+nobody was credited or paid twice.
 
 PAYMENTS says how many payments there are. The pauses after which a provider is asked again are minutes, an hour, a day:
 time goes by in here by what is due being brought forward in the tables.
@@ -11,6 +12,7 @@ import random
 import time
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +25,9 @@ from ops.infrastructure import free_port
 from ops.proof import Check, payments
 from payments_service.handlers.providers.sandbox import SUBJECT
 from shared import clock
+from shared.broker import BrokerOptions
 from tests.reliability.payments import Door, Payers
-from tests.reliability.support import Service
+from tests.reliability.support import Service, forget_members
 from tests.support import Database, as_administrator
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(1800)]
@@ -58,8 +61,9 @@ WAITS_FOR_STAFF = """SELECT user_id, currency, sum(amount_minor)::bigint FROM pa
 class World:
     """A provider, a wallet, and several instances of the payments service before one database."""
 
-    def __init__(self, database: Database, service: Callable[..., Service], folder: Path) -> None:
+    def __init__(self, database: Database, kafka: BrokerOptions, service: Callable[..., Service], folder: Path) -> None:
         self.database = database
+        self.kafka = kafka
         self.draw = random.Random(SEED)
         self.door = Door()
         certificates = make(SUBJECT, clock.utc_now())
@@ -91,7 +95,7 @@ class World:
             for _ in range(INSTANCES)
         ]
         self.door.instances = self.instances
-        self.kills = 0
+        self.kills: Counter[str] = Counter()
         headers = {"Authorization": f"Bearer {SANDBOX_TOKEN}"}
         self.provider = httpx2.AsyncClient(base_url=self.sandbox.url, headers=headers, trust_env=False, timeout=30)
 
@@ -108,24 +112,34 @@ class World:
         (await self.provider.put("/control/faults", json=faults)).raise_for_status()
 
     async def kill(self) -> None:
-        """Until cancelled: kill an instance wherever it is, and start it again; now and then all of them."""
+        """Until cancelled: kill somebody wherever he is, and start him again."""
         while True:
             await asyncio.sleep(self.draw.uniform(0.1, 2))
-            falling = self.instances if self.draw.random() < 0.2 else [self.draw.choice(self.instances)]
+            falling = self._falling()
             for each in falling:
                 each.kill()
-                self.kills += 1
+                self.kills[each.name] += 1
+            if self.wallet in falling:
+                # Another wallet would wait for the dead one's session to end.
+                await forget_members(self.kafka)
             for each in falling:
                 each.start()
             for each in falling:
                 await each.until_ready()
+
+    def _falling(self) -> list[Service]:
+        """Mostly one of the payments services, now and then all of them, the wallet or the provider, or everybody."""
+        alone = [[each] for each in (*self.instances, *self.instances, self.wallet, self.sandbox)]
+        return self.draw.choice([*alone, self.instances, [*self.instances, self.wallet, self.sandbox]])
 
     async def pass_time(self) -> None:
         """Until cancelled: what is due later is due now, at whoever has it; what the provider thinks about ends."""
         while True:
             await asyncio.sleep(0.5)
             await self.bring_forward()
-            await self.end_what_waits(0.5)
+            with suppress(httpx2.TransportError):
+                # The provider may be down, too.
+                await self.end_what_waits(0.5)
 
     async def bring_forward(self) -> None:
         """Let the pauses be over."""
@@ -166,9 +180,9 @@ class World:
 
 
 async def test_books_payments_and_ledger_agree_whatever_goes_wrong(
-    database: Database, service: Callable[..., Service], tmp_path: Path
+    database: Database, kafka: BrokerOptions, service: Callable[..., Service], tmp_path: Path
 ) -> None:
-    world = World(database, service, tmp_path)
+    world = World(database, kafka, service, tmp_path)
     async with world.provider:
         await in_the_end_all_agree(world)
 
@@ -182,16 +196,16 @@ async def in_the_end_all_agree(world: World) -> None:
         beside = [asyncio.create_task(world.kill()), asyncio.create_task(world.pass_time())]
         try:
             await payers.pay(PAYMENTS)
-            for each in beside:
-                assert not each.done(), each.exception()
+            for task in beside:
+                assert not task.done(), task.exception()
         finally:
-            for each in beside:
-                each.cancel()
+            for task in beside:
+                task.cancel()
             await asyncio.gather(*beside, return_exceptions=True)
-        for instance in world.instances:
-            if not instance.alive():
-                instance.start()
-            await instance.until_ready()
+        for each in (world.wallet, world.sandbox, *world.instances):
+            if not each.alive():
+                each.start()
+            await each.until_ready()
         await world.plan({})
         await world.until_settled()
         await verify(world, payers)
@@ -217,8 +231,9 @@ async def verify(world: World, payers: Payers) -> None:
         ):
             assert held.holds, held.findings
     heard = Counter(dict(await world.rows("SELECT became, count(*) FROM payments.payment_events GROUP BY became")))
-    print(f"{world.kills} kills; payments {dict(statuses)}; webhooks {dict(world.door.webhooks)}; heard {dict(heard)}")
-    assert world.kills >= max(1, PAYMENTS // 100)
+    print(f"kills {dict(world.kills)}; payments {dict(statuses)}")
+    print(f"webhooks {dict(world.door.webhooks)}; heard {dict(heard)}")
+    assert world.kills.total() >= max(1, PAYMENTS // 100)
     assert statuses["completed"] > PAYMENTS / 10
     assert statuses["failed"] > 0
     # Some withdrawals went out as refunds of deposits.
