@@ -3,10 +3,13 @@
 import asyncio
 import random
 from collections.abc import Callable
+from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 import pytest
 
+from shared import clock
 from shared.broker import BrokerOptions
 from shared.contracts.commands import Command
 from shared.contracts.kinds import Kind, Reason, Status
@@ -36,7 +39,8 @@ def bet(user_id: int, number: int) -> Command:
 async def restrict_and_try(client: Client, kind: Kind, users: range, draw: random.Random) -> int:
     """Restrict players in the middle of their bets, and try to play on as soon as each is told; returns the tries."""
     await client.ask(*(command(Kind.DEPOSIT, 10_000, user_id) for user_id in users))
-    restricting = [command(kind, user_id=user_id) for user_id in users]
+    until: dict[str, Any] = {"until": clock.utc_now() + timedelta(days=1)} if kind is Kind.EXCLUSION else {}
+    restricting = [command(kind, user_id=user_id, **until) for user_id in users]
     await client.send(*(bet(user_id, 1) for user_id in users), asking=False)
     await asyncio.sleep(draw.random() * LONGEST_PAUSE_S)
     await asyncio.gather(client.send(*restricting), client.send(*(bet(each, 2) for each in users), asking=False))

@@ -179,7 +179,8 @@ function reviewCard(found) {
       money(found.amount, found.currency), `${found.direction} of `, player(found.user_id), pill(why(found) ?? "held"),
       found.waits_for === "review" ? null : status(found), by(found), payment(found.id), age(found.created_at)),
     beside.length
-      ? el("p.hint", {}, "Decided with it: ", beside.flatMap((each) => [money(each.amount, each.currency), ` by ${by(each)}. `]))
+      ? el("p.hint", {}, "Decided with it: ", beside.flatMap((each) =>
+        [money(each.amount, each.currency), ` by ${by(each)}. `]))
       : null,
     found.said.length ? saidOf(found) : null);
   const again = (after) => instead(made, reviewCard(after));
