@@ -263,6 +263,16 @@ ALARMS: tuple[Alarm, ...] = (
         for_s=3600,
     ),
     Alarm(
+        "PaymentsContradicted",
+        "payments",
+        Severity.CRITICAL,
+        "A provider told of other money than a payment asked for: nothing is credited, staff says what became of it.",
+        "langsense_payments_waiting",
+        0,
+        _STUCK,
+        labels='what="completion"',
+    ),
+    Alarm(
         "PaymentsQueued",
         "payments",
         Severity.WARNING,

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import httpx2
+from stripe import WebhookSignature
 
+from ops.development_secrets import read
 from ops.vigilance.alarms import Severity
 from tests.end_to_end.alarms.stage import PLAYER, Cause, Stage
 from tests.end_to_end.support import until
+from tests.payments_service.samples import stripe_event
 
 # Of fewer, a share says nothing.
 ENOUGH = 20
@@ -104,6 +107,24 @@ def _the_provider_does_not_answer(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
+def _other_money_arrives_than_was_asked_for(stage: Stage) -> Iterator[None]:
+    asked = _pay(stage, "deposits", "25.00", "GBP", "tok_waiting")
+    _until_it_is(stage, asked, "processing")
+    told = stripe_event(metadata={"payment_id": asked}, amount=2400, currency="gbp").decode()
+    secret = read(stage.platform.data / "secrets", "sandbox_webhook_secret")
+    headers = {"Stripe-Signature": WebhookSignature.generate_signature_header(told, secret)}
+    url = f"http://127.0.0.1:{stage.platform.gateway_port}/api/v1/webhooks/sandbox"
+    httpx2.post(url, content=told, headers=headers, trust_env=False).raise_for_status()
+    assert _stands(stage, asked)["waits_for"] == "completion"
+    yield
+    word = {"outcome": "failed", "reason": "less than was asked for", "evidence": "its list of the day"}
+    for role in ("finance", "admin"):
+        stage.done(role, "POST", f"/payments/{asked}/completion", word)
+    with stage.provider() as provider:
+        _settle(provider, asked, "failed")
+
+
+@contextmanager
 def _payments_are_switched_off(stage: Stage) -> Iterator[None]:
     switch = {"provider": "sandbox", "method": "paypal", "reason": "the provider is down"}
     stage.done("finance", "PUT", "/payments/availability", switch | {"available": False})
@@ -125,5 +146,6 @@ CAUSES = (
         _the_provider_does_not_answer,
         {"PaymentOutcomesUnknown": Severity.WARNING, "PaymentOutcomesUnknownForADay": Severity.CRITICAL},
     ),
+    Cause(_other_money_arrives_than_was_asked_for, {"PaymentsContradicted": Severity.CRITICAL}),
     Cause(_payments_are_switched_off, {"PaymentsQueued": Severity.WARNING}),
 )
