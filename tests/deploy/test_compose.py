@@ -24,6 +24,7 @@ from ops.infrastructure.processes import dismiss, start_watchdog
 from ops.places import SERVICES
 from ops.sandbox.settings import SandboxSettings
 from ops.up import APPLICATIONS, PROGRAMS, SANDBOX
+from payments_service.settings import ProviderSettings
 from shared.keyring import AUDIT_KEYS
 from tests.deploy.conftest import ROOT, Compose
 from wallet_service.settings import LimitSettings
@@ -98,9 +99,19 @@ class TestBlocks:
         for secret in hidden(block):
             (tmp_path / secret).unlink()
         package = APPLICATIONS[name].partition(".")[0]
-        environment = {**block["environment"], "SECRETS_DIR": str(tmp_path)}
+        given = {variable: value for variable, value in block["environment"].items() if value is not None}
+        environment = {**given, "SECRETS_DIR": str(tmp_path)}
         with mock.patch.dict(os.environ, environment, clear=True):
             importlib.import_module(f"{package}.settings").Settings.load()
+
+    def test_the_payments_service_alone_is_given_what_real_providers_need(self, compose: Compose) -> None:
+        wanted = {name.upper() for name in ProviderSettings.model_fields if not name.startswith("sandbox_")}
+        passed_on = {
+            name: {variable for variable, value in block.get("environment", {}).items() if value is None}
+            for name, block in compose["services"].items()
+        }
+        assert passed_on.pop("payments") == wanted
+        assert set().union(*passed_on.values()) == set()
 
     def test_the_sandbox_starts_with_what_it_is_given(self, compose: Compose, tmp_path: Path) -> None:
         block = compose["services"][SANDBOX]
@@ -127,9 +138,10 @@ class TestWhatIsKeptApart:
             f"{name}: {variable}": value
             for name, block in compose["services"].items()
             for variable, value in block.get("environment", {}).items()
+            if value is not None
         }
         assert not [name for name in given if re.search("PASSWORD|TOKEN|SECRET|CHAIN_KEYS|SIGNING", name)]
-        assert not [name for name, value in given.items() if re.search(r"://[^/@]*:[^/@]*@", value or "")]
+        assert not [name for name, value in given.items() if re.search(r"://[^/@]*:[^/@]*@", value)]
 
     @pytest.mark.parametrize("name", [*APPLICATIONS, SANDBOX, "ops", "postgres"])
     def test_secrets_are_read_and_not_written(self, compose: Compose, name: str) -> None:
