@@ -216,6 +216,7 @@ def _payments(
         payments.router(door, rates, paid),
         payments.switches(door, paid, records),
         payments.staff(door, paid, records),
+        payments.cancellations(door, paid, records),
         payments.refunds(door, paid, records),
         settlement.router(door, paid, records),
         settlement.exceptions(door, paid, records),

@@ -138,6 +138,7 @@ def _payments(
     inbound = EventsTaken(engine, clock.utc_now)
     routers = (
         payment_endpoints.router(settings, desk),
+        payment_endpoints.acts(settings, desk),
         payment_endpoints.webhooks(settings, by_name, inbound, worker, metrics, clock.utc_now),
         settlement_endpoints.router(settings, engine, settlement, clock.utc_now),
     )

@@ -15,6 +15,7 @@ from shared.contracts.payments import (
     AskedPayment,
     AvailabilityRequest,
     BatchView,
+    CancellationRequest,
     CompletionRequest,
     ExceptionResolutionRequest,
     Method,
@@ -109,6 +110,11 @@ def read_completion(body: bytes) -> CompletionRequest:
 def read_review(body: bytes) -> ReviewRequest:
     """Whether a payment may go on. Raises as `read_payment`."""
     return _without_cards(ReviewRequest, body)
+
+
+def read_cancellation(body: bytes) -> CancellationRequest:
+    """Why a deposit is given up. Raises as `read_payment`."""
+    return _without_cards(CancellationRequest, body)
 
 
 def read_refund(body: bytes) -> RefundRequest:

@@ -36,6 +36,7 @@ from shared.contracts.exclusions import ExclusionRequest, SuspensionRequest, Tim
 from shared.contracts.kyc import KycDecision, KycErasure, KycSubmission
 from shared.contracts.payments import (
     AvailabilityRequest,
+    CancellationRequest,
     CompletionRequest,
     ExceptionResolutionRequest,
     RefundRequest,
@@ -73,6 +74,7 @@ _BY_HAND: tuple[type[BaseModel], ...] = (
     NoteRequest,
     RuleRequest,
     PaymentRequest,
+    CancellationRequest,
     CompletionRequest,
     RefundRequest,
     ReviewRequest,

@@ -23,11 +23,13 @@ from shared import problems
 from shared.contracts.fields import MAX_INT64
 from shared.contracts.payments import (
     AskedAvailability,
+    AskedCancellation,
     AskedCompletion,
     AskedRefund,
     AskedReview,
     AvailabilityRequest,
     AvailabilityView,
+    CancellationRequest,
     CompletionRequest,
     PaymentDetail,
     PaymentDirection,
@@ -183,6 +185,36 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         )
         asked = AskedReview(actor=caller.subject, request_id=request_id, review=said)
         found = await payments.ask(DETAIL, f"/payments/{payment_id}/review", asked)
+        return _detail(found, caller)
+
+    return api
+
+
+def cancellations(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
+    """What players give up while it waits, and staff for them, on the record before it is done."""
+    api = APIRouter(prefix=f"{API}/payments/{{payment_id}}", tags=["payments"])
+    caller_of_request = Annotated[Caller, Depends(door.caller)]
+
+    @api.post(
+        "/cancellation",
+        summary="Give up a deposit that waits in the queue",
+        responses={200: {"model": Payment}, **_problems()},
+        openapi_extra=described.body_of(CancellationRequest),
+    )
+    async def post_cancellation(request: Request, payment_id: UUID, caller: caller_of_request) -> Response:
+        caller.require(Scope.PAY, Scope.PAY_OWN)
+        said = views.read_cancellation(await headers.json_body(request))
+        request_id = request_id_of(request)
+        own_user_id = None if Scope.PAY in caller.scopes else caller.user_id
+        if own_user_id is None:
+            told: dict[str, JsonValue] = {"payment_id": str(payment_id)}
+            await records.add(
+                entry("PAYMENT_CANCELLATION", caller, request_id, after=told).model_copy(update={"reason": said.reason})
+            )
+        asked = AskedCancellation(
+            actor=caller.subject, request_id=request_id, own_user_id=own_user_id, cancellation=said
+        )
+        found = await payments.ask(DETAIL, f"/payments/{payment_id}/cancellation", asked)
         return _detail(found, caller)
 
     return api

@@ -180,6 +180,13 @@ def happened(payment: Payment, event: Event, now: datetime, reason: str | None =
     )
 
 
+def given_up(payment: Payment, reason: str, now: datetime) -> Payment | None:
+    """A deposit that waits in the queue, once its player does not want it any more; None for any other payment."""
+    if payment.direction is not Direction.DEPOSIT or payment.waits_for is not Waits.QUEUE:
+        return None
+    return happened(payment, Event.CANCELLED, now, reason)
+
+
 def scheduled(payment: Payment, now: datetime) -> Payment:
     """The payment with the moment at which somebody has to look at it again."""
     action = next_action(payment)

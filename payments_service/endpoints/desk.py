@@ -20,6 +20,7 @@ from shared import database, money
 from shared.clock import Clock
 from shared.contracts.payments import (
     AskedAvailability,
+    AskedCancellation,
     AskedCompletion,
     AskedPayment,
     AskedRefund,
@@ -150,6 +151,23 @@ class PaymentDesk:
                 if after is not None:
                     await kept.save(connection, part, after, now)
         await self._attend(reviewed)
+
+    async def cancel(self, payment_id: UUID, asked: AskedCancellation) -> None:
+        """Give up a deposit that waits in the queue. Said again, it changes nothing.
+
+        Raises NotFound, Forbidden for another player's, InvalidInput for what has begun.
+        """
+        async with database.transaction(self.engine) as connection:
+            payment = await self._locked(connection, payment_id)
+            if asked.own_user_id not in (None, payment.user_id):
+                raise Forbidden("a player may cancel its own payments alone")
+            if payment.status is State.CANCELLED:
+                return
+            now = self.clock()
+            after = payments.given_up(payment, f"cancelled: {asked.cancellation.reason}"[:128], now)
+            if after is None:
+                raise InvalidInput([FieldError("payment_id", "is no deposit that waits in the queue")])
+            await kept.save(connection, payment, after, now)
 
     async def refund(self, payment_id: UUID, asked: AskedRefund) -> Sequence[PaymentView]:
         """Send some of a deposit back, or all that is left. The same request is the same refund.

@@ -16,6 +16,7 @@ from shared.clock import Clock
 from shared.contracts.fields import MAX_INT64
 from shared.contracts.payments import (
     AskedAvailability,
+    AskedCancellation,
     AskedCompletion,
     AskedPayment,
     AskedRefund,
@@ -73,6 +74,13 @@ def router(settings: Settings, desk: PaymentDesk) -> APIRouter:
             )
         return [view(payment, number) for number, payment in found]
 
+    return api
+
+
+def acts(settings: Settings, desk: PaymentDesk) -> APIRouter:
+    """What is done with a payment from outside, once it is there."""
+    api = APIRouter(prefix="/payments", dependencies=[Depends(internal_only(settings))])
+
     @api.post("/{payment_id}/completion", summary="Say what became of a payment, in its provider's place")
     async def post_completion(payment_id: UUID, asked: AskedCompletion) -> PaymentDetail:
         await desk.complete(payment_id, asked)
@@ -81,6 +89,11 @@ def router(settings: Settings, desk: PaymentDesk) -> APIRouter:
     @api.post("/{payment_id}/review", summary="Let a payment that waits for it go on, or not")
     async def post_review(payment_id: UUID, asked: AskedReview) -> PaymentDetail:
         await desk.review(payment_id, asked)
+        return await desk.detail(payment_id)
+
+    @api.post("/{payment_id}/cancellation", summary="Give up a deposit that waits in the queue")
+    async def post_cancellation(payment_id: UUID, asked: AskedCancellation) -> PaymentDetail:
+        await desk.cancel(payment_id, asked)
         return await desk.detail(payment_id)
 
     @api.post("/{payment_id}/refund", summary="Send some of a deposit back to where it came from, or all")

@@ -80,6 +80,14 @@ class ReviewRequest(_Part):
     reason: Text
 
 
+class CancellationRequest(_Part):
+    """Why a deposit that waits in the queue is not wanted any more."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    reason: Text
+
+
 class RefundRequest(_Part):
     """What of a deposit goes back to where it came from, and why: all that is left of it, without an amount."""
 
@@ -139,6 +147,13 @@ class AskedReview(_Asked):
     """A review, and whose word it is."""
 
     review: ReviewRequest
+
+
+class AskedCancellation(_Asked):
+    """A cancellation, and whose word it is. `own_user_id` is the player who may speak of its own payments alone."""
+
+    own_user_id: UserId | None = None
+    cancellation: CancellationRequest
 
 
 class AskedRefund(_Asked):

@@ -170,11 +170,16 @@ def test_what_is_switched_off_queues_and_is_let_go_in_order(ask: Ask) -> None:
         waiting = ask("finance", "GET", "/payments?waits_for=queue").json()["payments"]
         assert [each["id"] for each in waiting] == [each["id"] for each in reversed(queued)]
         assert balance(ask, "GBP")[0] == before
+        # Who does not want to wait is not charged later.
+        given_up = queued.pop(1)
+        path, why = f"/payments/{given_up['id']}/cancellation", {"reason": "paid elsewhere"}
+        assert ask("player", "POST", path, why).json()["status"] == "cancelled"
     finally:
         assert ask("finance", "PUT", "/payments/availability", switch | {"available": True}).status_code == 200
     for each in queued:
         until_it_is(ask, each["id"], "completed", "credited")
-    assert balance(ask, "GBP")[0] == before + 30
+    assert balance(ask, "GBP")[0] == before + 20
+    assert payment(ask, given_up["id"])["status"] == "cancelled"
 
 
 def test_two_of_staff_say_what_became_of_a_withdrawal_and_its_webhook_comes_late(

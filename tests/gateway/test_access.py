@@ -111,6 +111,7 @@ ROUTES: dict[tuple[str, str], tuple[dict[str, Any] | None, frozenset[Role]]] = {
     ("POST", "/api/v1/payments/withdrawals"): ({}, CASHIERS | {Role.PLAYER}),
     ("GET", "/api/v1/payments"): (None, STAFF | {Role.PLAYER}),
     ("GET", "/api/v1/payments/{payment_id}"): (None, STAFF | {Role.PLAYER}),
+    ("POST", "/api/v1/payments/{payment_id}/cancellation"): ({}, CASHIERS | {Role.PLAYER}),
     ("POST", "/api/v1/payments/{payment_id}/completion"): ({}, CASHIERS),
     ("POST", "/api/v1/payments/{payment_id}/review"): ({}, CASHIERS),
     ("POST", "/api/v1/payments/{payment_id}/refund"): ({}, CASHIERS),

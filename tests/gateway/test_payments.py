@@ -206,3 +206,18 @@ async def test_a_refund_needs_a_key_a_reason_and_finance_and_goes_on_record(
     found = await client.post(path, json=body, headers=finance | key)
     assert (found.status_code, found.headers["Location"]) == (202, f"{PAYMENTS}/{service.body()['refund_id']}")
     assert service.body()["refund"] == body
+
+
+async def test_a_player_gives_up_its_own_and_finance_anybodys_on_record(
+    wallet: FakeWallet, service: FakePayments
+) -> None:
+    compliance = FakeCompliance()
+    client = client_of(build(wallet, compliance, payments=service))
+    service.answer = {**view(status="cancelled", posted="nothing"), "parts": [], "moves": [], "said": []}
+    service.answer["parts"] = [{name: service.answer[name] for name in view()}]
+    path, body = f"{PAYMENTS}/{service.answer['id']}/cancellation", {"reason": "too late"}
+    assert (await client.post(path, json=body, headers=bearer(Role.PLAYER))).json()["status"] == "cancelled"
+    assert (service.body()["own_user_id"], service.body()["cancellation"]) == (PLAYER, body)
+    assert (await client.post(path, json=body, headers=bearer(Role.FINANCE))).status_code == 200
+    assert service.body()["own_user_id"] is None
+    assert (await client.post(path, json={}, headers=bearer(Role.PLAYER))).json()["errors"][0]["field"] == "reason"

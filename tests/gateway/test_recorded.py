@@ -74,6 +74,7 @@ ACTS: dict[Route, Any] = {
     ("PUT", f"{USER}/play-limits"): {"session_minutes": 60},
     ("PUT", f"{USER}/reality-check"): {"interval_minutes": 30},
     ("POST", f"{USER}/reality-check/acknowledgement"): None,
+    ("POST", f"{PAYMENT}/cancellation"): WHY,
     ("POST", f"{PAYMENT}/completion"): {"outcome": "completed", "evidence": "slip 7"} | WHY,
     ("POST", f"{PAYMENT}/review"): {"verdict": "approve"} | WHY,
     ("POST", f"{PAYMENT}/refund"): WHY,

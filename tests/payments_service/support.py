@@ -65,6 +65,7 @@ class Setup:
         problems.install(app)
         app.add_middleware(Envelope, metrics=self.metrics)
         app.include_router(payment_endpoints.router(self.settings, desk))
+        app.include_router(payment_endpoints.acts(self.settings, desk))
         app.include_router(
             payment_endpoints.webhooks(
                 self.settings, providers, self.inbound, self.worker, self.metrics, lambda: self.now

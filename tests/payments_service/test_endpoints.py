@@ -6,6 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from asyncpg import Record
 
+from payments_service.domain.states import State
 from shared.contracts.kinds import Kind
 from tests.payments_service.support import Setup
 from tests.support import as_administrator
@@ -157,3 +158,31 @@ async def test_webhooks_are_kept_counted_and_applied_and_forged_ones_change_noth
 
 async def events(payments: Setup) -> list[Record]:
     return await as_administrator(payments.database, "SELECT * FROM payments.payment_events")
+
+
+async def test_a_deposit_that_waits_in_the_queue_is_given_up_and_never_sent(payments: Setup) -> None:
+    payments.worker = payments.worker_with(disabled=True)
+    first, second = [(await deposit(payments, 2500))["id"] for _ in range(2)]
+    body: dict[str, Any] = {"actor": "player:42", "own_user_id": 42, "cancellation": {"reason": "too late"}}
+    client = payments.client()
+    other = await client.post(f"/payments/{first}/cancellation", json=body | {"own_user_id": 41})
+    assert other.status_code == 403
+    for _ in range(2):
+        found = (await client.post(f"/payments/{first}/cancellation", json=body)).json()
+        assert (found["status"], found["waits_for"], found["reason"]) == ("cancelled", None, "cancelled: too late")
+    payments.worker = payments.worker_with()
+    assert await payments.queue_with().look() == 1
+    await payments.worker.look()
+    assert (await payments.get(UUID(second))).status is State.COMPLETED
+    assert payments.provider.books.keys() == {UUID(second)}
+    begun = await payments.client().post(f"/payments/{second}/cancellation", json=body)
+    assert (begun.status_code, begun.json()["errors"][0]["field"]) == (422, "payment_id")
+
+
+async def test_a_withdrawal_in_the_queue_is_not_given_up(payments: Setup) -> None:
+    payments.worker = payments.worker_with(disabled=True)
+    payments.wallet.cash[42] = 5000
+    queued = (await payments.client().post("/payments/withdrawals", json=asked(1000))).json()[0]
+    body: dict[str, Any] = {"actor": "player:42", "own_user_id": 42, "cancellation": {"reason": "play on"}}
+    refused = await payments.client().post(f"/payments/{queued['id']}/cancellation", json=body)
+    assert (queued["waits_for"], refused.status_code) == ("queue", 422)

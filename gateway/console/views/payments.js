@@ -5,9 +5,10 @@ import { age, card, el, facts, head, hint, instead, moment, money, nothing, page
 import { part, payment, pill, player, redrawn, table, words } from "../dom.js";
 import { field, filters, form, leading } from "../forms.js";
 
-const OPEN = new Set(["created", "pending", "processing", "unknown"]);
+// It has gone out, and its provider may still say something of it.
+const OUT = new Set(["pending", "processing", "unknown"]);
 const ENDS = ["completed", "failed", "cancelled", "refunded", "charged_back", "reinstated"];
-const STATUSES = [["", "any"], ...[...OPEN, ...ENDS].map((status) => [status, words(status)])];
+const STATUSES = [["", "any"], ...["created", ...OUT, ...ENDS].map((status) => [status, words(status)])];
 const WAITS = [["", "any"], ["review", "review"], ["completion", "completion"], ["queue", "the kill switch"]];
 const BAD = new Set(["failed", "charged_back", "unknown"]);
 const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
@@ -101,9 +102,11 @@ function saidOf(found) {
 }
 
 function acts(found, again) {
+  const queues = found.waits_for === "queue" && found.direction === "deposit";
+  if (queues && may("payments:write")) return [cancelling(found, again)];
   if (!may("payments:decide")) return [];
   if (found.waits_for === "review") return [card(hint(TWICE), reviewing(found, again))];
-  if (OPEN.has(found.status)) return [completing(found, again)];
+  if (OUT.has(found.status)) return [completing(found, again)];
   if (found.direction === "deposit" && found.posted === "credited") return [refunding(found, again)];
   return [];
 }
@@ -136,6 +139,13 @@ function completing(found, again) {
       { label: "It was completed", act: complete("completed"), main: true },
       { label: "It failed", act: complete("failed") },
     ]));
+}
+
+function cancelling(found, again) {
+  const cancel = async ({ reason }) => again(await ask("POST", `/payments/${found.id}/cancellation`, { reason }));
+  return el("details", {}, el("summary", {}, "Cancel it: its player does not want it any more"), form([
+    field("Reason, for the record", "reason", { maxLength: 255 }),
+  ], [{ label: "Cancel the deposit", act: cancel }]));
 }
 
 function refunding(found, again) {
