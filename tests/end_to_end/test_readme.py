@@ -59,4 +59,5 @@ def test_the_readmes_requests_run_as_they_stand(platform: Platform) -> None:
     assert "chain and checkpoints verified" in printed
     assert "0 discrepancies" in printed
     assert '"consistent":true' in printed
+    assert '"direction":"deposit"' in printed.replace(" ", "")
     assert "/console, and sign in with that token" in printed
