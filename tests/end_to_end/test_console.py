@@ -180,6 +180,24 @@ def test_two_people_say_what_became_of_a_payment_and_a_refund_that_is_too_large_
     sandbox.post(f"/control/payments/{waits['id']}", json={"outcome": "completed"}).raise_for_status()
 
 
+def test_a_deposit_that_waits_for_its_provider_is_cancelled_for_its_player(
+    platform: Platform, ask: Ask, page: Page
+) -> None:
+    switch = {"provider": "sandbox", "method": "bank", "reason": "an outage"}
+    assert ask("finance", "PUT", "/payments/availability", switch | {"available": False}).status_code == 200
+    try:
+        waits = pay(ask, "deposits", "15.00", method="bank")
+        enter(page, platform, "finance", "Payments")
+        act(page, "Open", **{"Payment's_id": waits["id"]})
+        expect(page.locator("article").first).to_contain_text("waits for queue")
+        page.get_by_text("Cancel it").click()
+        act(page, "Cancel the deposit", Reason="paid elsewhere")
+        expect(page.locator("article").first).to_contain_text("cancelled: paid elsewhere")
+        expect(page.get_by_role("button", name="It was completed")).to_have_count(0)
+    finally:
+        assert ask("finance", "PUT", "/payments/availability", switch | {"available": True}).status_code == 200
+
+
 def test_a_flag_is_taken_noted_and_dismissed_and_a_long_id_stays_as_it_is(
     platform: Platform, ask: Ask, page: Page
 ) -> None:
