@@ -33,6 +33,7 @@ from shared.money import to_decimal
 MAX_REPORT_BYTES = 1024 * 1024
 # How a payment can have ended, the worst first; all else is before that.
 _ENDS = {status: n for n, status in enumerate(("failed", "cancelled", "charged_back", "refunded", "completed"))}
+_IN_THE_LEDGER = frozenset({"credited", "captured", "taken_back"})
 _AMOUNTS = frozenset({"in", "out", "back", "fees"})
 
 
@@ -183,7 +184,7 @@ def whole(parts: Sequence[PaymentView]) -> dict[str, Any]:
 def begun(parts: Sequence[PaymentView]) -> tuple[HTTPStatus, dict[str, Any]]:
     """What is answered to a request: the payment, as a whole and in its parts."""
     view = whole(parts)
-    done = view["status"] == "completed"
+    done = all(each.status == "completed" and each.posted in _IN_THE_LEDGER for each in parts)
     return (HTTPStatus.CREATED if done else HTTPStatus.ACCEPTED), view | {"parts": [part(each) for each in parts]}
 
 

@@ -14,6 +14,8 @@ from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderA
 from payments_service.domain.states import Event, State
 from shared.contracts import actors
 
+# Whoever saves a payment goes on with it at once; what he leaves is taken by a loop after this.
+IN_HAND = timedelta(seconds=10)
 # A question that was not answered for good is asked again after a minute, and in the end once a day.
 ASK_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 6 * 60, 24 * 60))
 # Where there is news, the provider is about to know it itself.
@@ -198,6 +200,12 @@ def scheduled(payment: Payment, now: datetime) -> Payment:
     if payment.news and payment.asks == 0:
         return replace(payment, due_at=now)
     return replace(payment, due_at=now + waits[min(payment.asks, len(waits)) - 1 if payment.asks else 0])
+
+
+def in_hand(payment: Payment, now: datetime) -> Payment:
+    """The payment while whoever saves it goes on with what is due now: a loop beside him would do the same again."""
+    is_due = payment.due_at is not None and payment.due_at <= now
+    return replace(payment, due_at=now + IN_HAND) if is_due else payment
 
 
 def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> Payment | None:

@@ -181,7 +181,7 @@ class PaymentDesk:
             if known is None:
                 left, now = payments.left_of(deposit, refunds), self.clock()
                 amount = _refundable(deposit, left, asked.refund.amount)
-                refund = payments.refund_of(deposit, asked.refund_id, amount, now)
+                refund = payments.in_hand(payments.refund_of(deposit, asked.refund_id, amount, now), now)
                 words = f"staff: {asked.refund.reason}"[:128]
                 await kept.add(connection, replace(refund, reason=words, requested_by=asked.actor))
                 await self._record(connection, refund.id, REFUND, str(amount), asked.actor, asked.refund.reason)
@@ -223,7 +223,7 @@ class PaymentDesk:
                 instrument=part.place.instrument,
                 of_payment=part.deposit_id,
                 requested_by=asked.actor,
-                due_at=now,
+                due_at=now + payments.IN_HAND if count < AT_ONCE else now,
             )
             for count, part in enumerate(parts)
         ]

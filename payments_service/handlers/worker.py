@@ -155,7 +155,8 @@ class PaymentWorker:
             before = await kept.lock(connection, payment.id)
             if before is None or before.step() is not step:
                 return True
-            after = payments.decided(before, step, granted=granted, reason=reason, now=now)
+            decided = payments.decided(before, step, granted=granted, reason=reason, now=now)
+            after = payments.in_hand(decided, now)
             await kept.save(connection, before, after, now)
             await effects.decided(connection, after, step, decision, now)
         if not granted:
@@ -279,8 +280,9 @@ class PaymentWorker:
                 after = payments.ignored(before, now)
                 await kept.note(connection, before, answer.outcome.value, now)
                 await exceptions.open_for(connection, effects.contradiction(before, answer.outcome), now)
-            await self._save(connection, before, after)
-        return after.status is not before.status
+            goes_on = after.status is not before.status
+            await self._save(connection, before, payments.in_hand(after, now) if goes_on else after)
+        return goes_on
 
     async def _give_back(self, payment: Payment) -> bool:
         """A deposit that the wallet did not take goes back to where it came from."""
@@ -292,7 +294,7 @@ class PaymentWorker:
             refunds = await kept.refunds_of(connection, before.id)
             left = payments.left_of(before, refunds)
             refund = payments.return_of(before, left, now) if left > 0 else refunds[-1]
-            await kept.add(connection, refund)
+            await kept.add(connection, payments.in_hand(refund, now))
             after = payments.scheduled(replace(before, given_back_by=refund.id), now)
             await kept.save(connection, before, after, now)
         await self.attend(refund.id)
@@ -317,7 +319,8 @@ class PaymentWorker:
             before = await kept.lock(connection, payment_id)
             if before is None or before.status is not states.State.CREATED:
                 return True
-            await kept.save(connection, before, payments.scheduled(change(before), now), now)
+            after = payments.in_hand(payments.scheduled(change(before), now), now)
+            await kept.save(connection, before, after, now)
         return True
 
     async def _save(self, connection: AsyncConnection, before: Payment, after: Payment) -> None:

@@ -72,6 +72,15 @@ async def test_a_deposit_is_asked_for_in_minor_units_and_answered_in_decimals(
     assert first.headers["Location"] == f"{PAYMENTS}/{payment_id}"
 
 
+async def test_what_the_provider_has_and_the_ledger_has_not_is_not_done(
+    client: httpx2.AsyncClient, service: FakePayments
+) -> None:
+    for posted, status in (("nothing", 202), ("refused", 202), ("credited", 201)):
+        service.answer = [view(status="completed", posted=posted)]
+        found = await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER))
+        assert (found.status_code, found.json()["posted"]) == (status, posted)
+
+
 async def test_what_is_not_done_yet_says_so(client: httpx2.AsyncClient, service: FakePayments) -> None:
     service.answer = [view(status="created", posted="nothing", waits_for="queue")]
     found = await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER))

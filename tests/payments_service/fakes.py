@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from uuid import UUID, uuid4
@@ -56,6 +56,8 @@ class FakeProvider:
     books: dict[UUID, Booking] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     outgoing: list[ProviderEvent] = field(default_factory=list)
+    # What happens elsewhere while a request is on its way.
+    before: Callable[[], Awaitable[None]] | None = None
     now: datetime = MOMENT
 
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
@@ -124,6 +126,8 @@ class FakeProvider:
 
     async def _do(self, direction: Direction, request: ProviderRequest, of: UUID | None) -> ProviderAnswer:
         self.calls[direction.value] += 1
+        if self.before is not None:
+            await self.before()
         self._maybe_unreachable()
         booking = self.books.get(request.payment_id)
         if booking is None and self.mood.random() < self.trouble / 2:
@@ -197,9 +201,12 @@ class ModelWallet:
         self.mood = random.Random(0)
         self.trouble = 0.0
         self.away = False
+        self.before: Callable[[], Awaitable[None]] | None = None
 
     async def ask(self, command: Command, within_s: float) -> LedgerEvent | None:
         """As `Wallet.ask`."""
+        if self.before is not None:
+            await self.before()
         await asyncio.sleep(0)
         if self.away or self.mood.random() < self.trouble / 2:
             raise ServiceUnavailable("no wallet")
@@ -217,6 +224,8 @@ class ModelWallet:
 
     async def check(self, command: Command) -> Check:
         """As `Wallet.check`."""
+        if self.before is not None:
+            await self.before()
         if self.away:
             raise ServiceUnavailable("no wallet")
         reason = self._refusal(command)

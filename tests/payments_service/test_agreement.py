@@ -10,7 +10,7 @@ from uuid import UUID, uuid5
 import pytest
 
 from payments_service.domain.ledger import Posted
-from payments_service.domain.payments import Payment
+from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.domain.states import OPEN, State
 from payments_service.repository.closed_loop import sources
@@ -130,6 +130,16 @@ class World:
             await self.deliver(1)
             await self.look()
             await self.look()
+            await self.let_through()
+
+    async def let_through(self) -> None:
+        """Staff looks at what waits for it: a withdrawal beside a refund that is under way."""
+        client = self.setup.client()
+        for payment in await self.setup.all():
+            if payment.waits_for is Waits.REVIEW:
+                assert payment.reason == "REFUND_UNDER_WAY"
+                review = {"actor": "ann", "review": {"verdict": "approve", "reason": "another instrument"}}
+                assert (await client.post(f"/payments/{payment.id}/review", json=review)).status_code == 200
 
 
 def effect_at_provider(booking: Booking) -> int:

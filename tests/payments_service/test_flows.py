@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 
@@ -15,6 +16,7 @@ from payments_service.repository import desk
 from shared import database as databases
 from shared.contracts.kinds import Kind
 from tests.payments_service.support import Setup
+from tests.payments_service.test_endpoints import asked
 
 pytestmark = pytest.mark.integration
 
@@ -26,6 +28,27 @@ async def test_a_deposit_is_credited_when_the_provider_has_it(payments: Setup) -
     assert (payment.status, payment.posted) == (State.COMPLETED, Posted.CREDITED)
     assert payments.wallet.cash[1] == 1000
     assert payment.due_at is None
+
+
+async def test_a_loop_leaves_alone_what_somebody_has_in_hand(payments: Setup) -> None:
+    response = await payments.client().post("/payments/deposits", json=asked())
+    assert response.json()[0]["posted"] == "credited"
+    looked_at: list[int] = []
+
+    async def look() -> None:
+        looked_at.append(await payments.worker.look())
+
+    payments.wallet.before = payments.provider.before = look
+    await payments.client().post("/payments/deposits", json=asked())
+    assert looked_at
+    assert set(looked_at) == {0}
+    # What he leaves is taken soon.
+    payments.wallet.before = payments.provider.before = None
+    payments.wallet.away = True
+    left = (await payments.client().post("/payments/deposits", json=asked())).json()[0]
+    payments.wallet.away = False
+    await payments.later(seconds=10)
+    assert (await payments.get(UUID(left["id"]))).posted is Posted.CREDITED
 
 
 async def test_a_deposit_that_comes_later_is_asked_after(payments: Setup) -> None:
