@@ -280,10 +280,10 @@ def goes_out_again(payment: Payment, now: datetime) -> bool:
     return payment.status in states.OPEN and now - payment.created_at < SEND_WITHIN[payment.direction]
 
 
-def was_left(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> bool:
+def was_left(payment: Payment, answer: ProviderAnswer, now: datetime) -> bool:
     """Whether a deposit still waits, as its provider says, for a player who has not gone on with it."""
-    waits = answer is not None and answer.outcome is Outcome.PENDING
-    return waits and payment.direction is Direction.DEPOSIT and now - payment.created_at >= LEFT_AFTER
+    waits = (payment.direction, answer.outcome) == (Direction.DEPOSIT, Outcome.PENDING)
+    return waits and now - payment.created_at >= LEFT_AFTER
 
 
 def is_overdue(payment: Payment, now: datetime) -> bool:

@@ -257,9 +257,7 @@ class PaymentWorker:
         try:
             async with asyncio.timeout(PROVIDER_WITHIN_S):
                 if provider is not None:
-                    answer = await provider.look_up(payment.goes_as, payment.id, payment.reference, of_reference)
-                if payments.was_left(payment, answer, self._clock()) and isinstance(provider, Cancels):
-                    answer = await provider.cancel(payment.id, payment.reference or "")
+                    answer = await self._stands_at(provider, payment, of_reference)
         except ServiceUnavailable:
             answer = NOT_REACHED
         except TimeoutError:
@@ -267,6 +265,15 @@ class PaymentWorker:
         if answer in (None, UNNAMED) and payments.goes_out_again(payment, self._clock()):
             return await self._go_out(payment)
         return await self._answered(payment.id, answer)
+
+    async def _stands_at(self, provider: Provider, payment: Payment, of_reference: str | None) -> ProviderAnswer | None:
+        """How a payment stands with its provider, which cancels a deposit that its player has left."""
+        answer = await provider.look_up(payment.goes_as, payment.id, payment.reference, of_reference)
+        if answer is None or answer.reference is None or not isinstance(provider, Cancels):
+            return answer
+        if not payments.was_left(payment, answer, self._clock()):
+            return answer
+        return await provider.cancel(payment.id, answer.reference)
 
     async def _answered(self, payment_id: UUID, answer: ProviderAnswer | None) -> bool:
         now = self._clock()
