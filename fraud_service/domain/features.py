@@ -51,7 +51,7 @@ _COUNTED = {
 }
 
 _CANONICAL = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
-_FEW = ("deposits", "withdrawals", "attempts", "rounds", "chargebacks", "raises", "regions")
+_FEW = ("deposits", "withdrawals", "attempts", "rounds", "chargebacks", "refunds", "raises", "regions")
 
 Minute = tuple[int, str]
 Money = tuple[int, str, int, str]
@@ -65,7 +65,8 @@ class Features:
 
     `minutes`: bets, and the last of them. `hours` and `days`: by currency, sums as BUCKET has them. `deposits` and
     `withdrawals`: (at, ref, amount, currency). `attempts`: deposits (at, ref, whether it came about). `rounds`: (at,
-    ref, won, opponent). `seen`: (at, ref) of chargebacks. `shared`: per instrument or device, accounts and last use.
+    ref, won, opponent). `chargebacks`, `refunds`, `raises`: (at, ref). `instruments`, `devices`: of each, its last use
+    and how many accounts share it.
     """
 
     first: int = 0
@@ -79,6 +80,7 @@ class Features:
     attempts: list[tuple[int, str, bool]] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     chargebacks: list[tuple[int, str]] = field(default_factory=list)
+    refunds: list[tuple[int, str]] = field(default_factory=list)
     raises: list[tuple[int, str]] = field(default_factory=list)
     regions: list[tuple[int, str, str]] = field(default_factory=list)
     instruments: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -122,6 +124,8 @@ def _add(made: Features, seen: Observation) -> None:
         _add_round(made, seen)
     elif what is What.CHARGEBACK:
         made.chargebacks.append((seen.at, seen.ref))
+    elif what is What.REFUND:
+        made.refunds.append((seen.at, seen.ref))
     elif what is What.LIMIT_RAISED:
         made.raises.append((seen.at, seen.ref))
     elif what is What.REGION:
@@ -163,6 +167,7 @@ def _copied(features: Features) -> Features:
         attempts=list(features.attempts),
         rounds=list(features.rounds),
         chargebacks=list(features.chargebacks),
+        refunds=list(features.refunds),
         raises=list(features.raises),
         regions=list(features.regions),
         instruments=dict(features.instruments),
@@ -180,7 +185,8 @@ def _prune(made: Features) -> None:
             if not buckets[currency]:
                 del buckets[currency]
     _expire(made.luck, now // DAY_MS - DAYS_KEPT)
-    for few in (made.deposits, made.withdrawals, made.attempts, made.chargebacks, made.raises, made.regions):
+    back = (made.chargebacks, made.refunds)
+    for few in (made.deposits, made.withdrawals, made.attempts, *back, made.raises, made.regions):
         if few:
             _latest(few, RECENT)
     if made.rounds:
@@ -216,7 +222,8 @@ def decode(text: str) -> Features:
         hours={currency: {int(key): sums for key, sums in of.items()} for currency, of in raw["hours"].items()},
         days={currency: {int(key): sums for key, sums in of.items()} for currency, of in raw["days"].items()},
         luck={int(key): day for key, day in raw["luck"].items()},
-        **{name: list(map(tuple, raw[name])) for name in _FEW},
+        # What was kept before refunds were noticed has none.
+        **{name: list(map(tuple, raw.get(name, ()))) for name in _FEW},
         instruments={key: (last, accounts) for key, (last, accounts) in raw["instruments"].items()},
         devices={key: (last, accounts) for key, (last, accounts) in raw["devices"].items()},
     )

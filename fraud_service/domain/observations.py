@@ -22,6 +22,7 @@ class What(StrEnum):
     WITHDRAWAL = "withdrawal"
     CREDIT = "credit"
     CHARGEBACK = "chargeback"
+    REFUND = "refund"
     LIMIT_RAISED = "limit_raised"
     ROUND = "round"
     DEPOSIT_FAILED = "deposit_failed"
@@ -59,6 +60,7 @@ _WHAT = {
     Kind.WITHDRAWAL_HOLD: What.WITHDRAWAL,
     Kind.ADJUSTMENT_CREDIT: What.CREDIT,
     Kind.CHARGEBACK: What.CHARGEBACK,
+    Kind.REFUND: What.REFUND,
     Kind.LIMIT_CONFIRMATION: What.LIMIT_RAISED,
 }
 

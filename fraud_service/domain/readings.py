@@ -85,6 +85,7 @@ NAMES: Mapping[str, str] = {
     "failed_deposits_24h": "deposits that failed in the last 24 hours",
     "deposits_after_raise": "deposits within an hour after a limit was raised",
     "chargebacks_30d": "chargebacks of 30 days",
+    "refunds_30d": "refunds of 30 days",
     "instruments_24h": "payment instruments used in the last 24 hours",
     "accounts_on_instrument": "accounts on one of the player's payment instruments, at most",
     "accounts_on_device": "accounts on one of the player's devices, at most",
@@ -109,7 +110,7 @@ _NO_MOVES = dict.fromkeys(
     Reading(),
 )
 _NO_ATTEMPTS = dict.fromkeys(
-    ("failed_deposits_in_row", "failed_deposits_24h", "chargebacks_30d", "region_changes_24h"), Reading()
+    ("failed_deposits_in_row", "failed_deposits_24h", "chargebacks_30d", "refunds_30d", "region_changes_24h"), Reading()
 )
 _NOTHING_SHARED = dict.fromkeys(("instruments_24h", "accounts_on_instrument", "accounts_on_device"), Reading())
 
@@ -257,12 +258,12 @@ def _most_withdrawn(features: Features, now: int) -> _Sums:
 
 
 def _attempts(features: Features, now: int) -> dict[str, Reading]:
-    if not features.attempts and not features.chargebacks and not features.regions:
+    if not (features.attempts or features.chargebacks or features.refunds or features.regions):
         return _NO_ATTEMPTS
     failed: list[tuple[int, str]] = []
     for at, ref, fine in features.attempts:
         failed = [] if fine else [*failed, (at, ref)]
-    back = [entry for entry in features.chargebacks if entry[0] > now - 30 * DAY_MS]
+    month = now - 30 * DAY_MS
     regions = [entry for entry in features.regions if entry[0] > now - DAY_MS]
     changes = [(after[0], after[1]) for before, after in pairwise(regions) if before[2] != after[2]]
     return {
@@ -270,7 +271,8 @@ def _attempts(features: Features, now: int) -> dict[str, Reading]:
         "failed_deposits_24h": _several(
             [(at, ref) for at, ref, fine in features.attempts if not fine and at > now - DAY_MS]
         ),
-        "chargebacks_30d": _several(back),
+        "chargebacks_30d": _several([entry for entry in features.chargebacks if entry[0] > month]),
+        "refunds_30d": _several([entry for entry in features.refunds if entry[0] > month]),
         "region_changes_24h": _several(changes),
     }
 

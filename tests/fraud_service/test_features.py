@@ -2,6 +2,7 @@
 
 from random import Random
 
+import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -114,3 +115,9 @@ def test_failed_deposits_in_a_row_end_with_one_that_came_about() -> None:
     readings = read(fold(Features(), seen), Parameters(), START + 10)
     assert readings["failed_deposits_in_row"].value == 2
     assert readings["failed_deposits_24h"].value == 3
+
+
+def test_what_was_kept_before_refunds_were_noticed_is_still_read() -> None:
+    kept = orjson.loads(encode(fold(Features(), [bet(START)])))
+    del kept["refunds"]
+    assert decode(orjson.dumps(kept).decode()).refunds == []

@@ -7,9 +7,12 @@ from hypothesis import strategies as st
 from bench.detection import LEVELS, PARAMETERS, Found, detect, rule_set
 from bench.scenarios import PATTERNS, players
 from fraud_service.domain.features import Features, fold
-from fraud_service.domain.observations import Observation, What
+from fraud_service.domain.observations import Observation, What, of_ledger
 from fraud_service.domain.rules import Rule, compiled
 from fraud_service.domain.scoring import Level, RuleSet, decayed, score
+from fraud_service.handlers.rulebook import initial_rules
+from shared.contracts.kinds import Kind, Reason
+from shared.testing import FakeLedger
 from tests.fraud_service.strategies import START, observations
 from tests.fraud_service.test_rules import body
 
@@ -32,6 +35,18 @@ def test_a_score_has_its_reasons() -> None:
     (reason,) = found.reasons
     assert (found.score, reason.rule, reason.version, reason.seen, reason.against) == (10, "rule", 1, 1, 1)
     assert (reason.text, reason.evidence, reason.points_milli) == ("1 deposits", ("0:1",), 10_000)
+
+
+def test_a_third_refund_within_a_month_is_a_reason_and_one_that_was_refused_is_none() -> None:
+    (repeated,) = [each for each in initial_rules() if each.id == "repeated_refunds"]
+    rules, ledger = RuleSet(1, [compiled(1, repeated)]), FakeLedger(1)
+    rows = [ledger.add(Kind.REFUND, 1), ledger.add(Kind.REFUND, 1), ledger.add(Kind.REFUND, 1, reason=Reason.EXPIRED)]
+    twice = fold(Features(), of_ledger(rows))
+    assert score(twice, rules, PARAMETERS, LEVELS, twice.latest).score == 0
+    thrice = fold(twice, of_ledger([ledger.add(Kind.REFUND, 1)]))
+    found = score(thrice, rules, PARAMETERS, LEVELS, thrice.latest)
+    (reason,) = found.reasons
+    assert (found.score, reason.rule, reason.evidence) == (15, "repeated_refunds", ("0:1", "0:2", "0:4"))
 
 
 def test_what_a_shadow_rule_says_adds_nothing() -> None:
