@@ -175,8 +175,12 @@ async def test_a_deposit_that_waits_in_the_queue_is_given_up_and_never_sent(paym
     await payments.worker.look()
     assert (await payments.get(UUID(second))).status is State.COMPLETED
     assert payments.provider.books.keys() == {UUID(second)}
-    begun = await payments.client().post(f"/payments/{second}/cancellation", json=body)
-    assert (begun.status_code, begun.json()["errors"][0]["field"]) == (422, "payment_id")
+    payments.provider.at_once = 0
+    under_way = await deposit(payments, 2500)
+    assert under_way["status"] == "processing"
+    for begun in (second, under_way["id"]):
+        refused = await payments.client().post(f"/payments/{begun}/cancellation", json=body)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "payment_id")
 
 
 async def test_a_withdrawal_in_the_queue_is_not_given_up(payments: Setup) -> None:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import groupby
 from typing import Any
 from uuid import UUID
 
@@ -13,6 +14,7 @@ from payments_service.domain.payments import Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer
 from payments_service.domain.states import State
 from payments_service.repository import desk
+from payments_service.repository import payments as kept
 from shared import database as databases
 from shared.contracts.kinds import Kind
 from tests.payments_service.support import Setup
@@ -49,6 +51,24 @@ async def test_a_loop_leaves_alone_what_somebody_has_in_hand(payments: Setup) ->
     payments.wallet.away = False
     await payments.later(seconds=10)
     assert (await payments.get(UUID(left["id"]))).posted is Posted.CREDITED
+
+
+async def test_of_two_who_book_the_same_the_later_one_takes_nothing_back_to_where_it_was(payments: Setup) -> None:
+    payment_id = await payments.add(payments.new(DEPOSIT))
+
+    async def another_is_ahead() -> None:
+        if payments.provider.books:
+            payments.wallet.before = None
+            await payments.worker.attend(payment_id)
+            payments.provider.take_back(payment_id, Outcome.CHARGED_BACK)
+            await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+            await payments.worker.attend(payment_id)
+
+    payments.wallet.before = another_is_ahead
+    await payments.worker.attend(payment_id)
+    async with databases.reading(payments.engine) as connection:
+        posted = [move.posted for move in await kept.moves(connection, payment_id)]
+    assert [each for each, _ in groupby(posted)] == [Posted.NOTHING, Posted.CREDITED, Posted.TAKEN_BACK]
 
 
 async def test_a_deposit_that_comes_later_is_asked_after(payments: Setup) -> None:
