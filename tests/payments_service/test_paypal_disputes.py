@@ -5,8 +5,8 @@ import pytest
 from payments_service.domain import amounts
 from payments_service.domain.ports import Direction, Outcome
 from payments_service.handlers.providers import paypal_events
+from tests.payments_service.paypal import CAPTURED, DISPUTES, ORDERS, FakePayPal, provider
 from tests.payments_service.samples import PAYMENT, paypal_event
-from tests.payments_service.test_paypal import CAPTURED, DISPUTES, ORDERS, FakePayPal, provider
 
 
 @pytest.mark.parametrize(
