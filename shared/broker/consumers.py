@@ -34,13 +34,32 @@ MAX_POLL_INTERVAL_MS = 300_000
 # FastStream sleeps this long after an empty fetch, and is deaf meanwhile; a player waits for it.
 BATCH_TIMEOUT_MS = 5
 GRACEFUL_TIMEOUT_S = 15.0
+# While its broker is away aiokafka may wait without end for a group to be left.
+STOP_WITHIN_S = GRACEFUL_TIMEOUT_S + 5
 # A batch that failed comes again at once; the pause keeps its loop from spinning.
 FAILED_BATCH_PAUSE_S = 1.0
 
 
+class Consumers(ConsumerBroker):
+    """FastStream's broker, for reading alone; its end has a bound."""
+
+    async def stop(
+        self,
+        exc_type: type[BaseException] | None = None,
+        exc_val: BaseException | None = None,
+        exc_tb: TracebackType | None = None,
+    ) -> None:
+        """Let the batch under way end, and leave the group; what takes longer than STOP_WITHIN_S is left behind."""
+        try:
+            async with asyncio.timeout(STOP_WITHIN_S):
+                await super().stop(exc_type, exc_val, exc_tb)
+        except TimeoutError:
+            log.warning("consumers_left_behind", within_s=STOP_WITHIN_S)
+
+
 def consumer_broker(options: BrokerOptions) -> KafkaBroker:
     """FastStream's broker, for reading alone. Start and stop it in the application's lifespan."""
-    return ConsumerBroker(
+    return Consumers(
         options.bootstrap_servers.split(","),
         client_id=options.client_id,
         request_timeout_ms=REQUEST_TIMEOUT_MS + SESSION_TIMEOUT_MS,

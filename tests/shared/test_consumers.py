@@ -1,5 +1,6 @@
 """Reading from Kafka: a batch is acknowledged after its handler, and comes again when the handler fails."""
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 
 import pytest
@@ -137,3 +138,18 @@ def test_every_option_that_is_wrong_by_default_is_said() -> None:
     assert said["isolation_level"] == "read_committed"
     assert said["max_records"] == 7
     assert said["rebalance_timeout_ms"] > said["session_timeout_ms"]
+
+
+async def test_a_consumer_that_does_not_let_itself_be_stopped_is_left_behind(monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[str] = []
+
+    async def endless(*_: object) -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append("cancelled")
+
+    monkeypatch.setattr("shared.broker.consumers.STOP_WITHIN_S", 0.01)
+    monkeypatch.setattr(KafkaBroker, "stop", endless)
+    await broker.consumer_broker(NOBODY).stop()
+    assert ended == ["cancelled"]
