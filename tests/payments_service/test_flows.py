@@ -6,6 +6,7 @@ from itertools import groupby
 from typing import Any
 from uuid import UUID
 
+import alembic.command
 import pytest
 
 from payments_service.domain.availability import Switch
@@ -16,13 +17,16 @@ from payments_service.domain.states import State
 from payments_service.repository import desk
 from payments_service.repository import payments as kept
 from shared import database as databases
+from shared import migrations
 from shared.contracts.kinds import Kind
 from tests.payments_service.support import Setup
 from tests.payments_service.test_endpoints import asked
+from tests.support import as_administrator, outside_the_loop
 
 pytestmark = pytest.mark.integration
 
 DEPOSIT, WITHDRAWAL = Direction.DEPOSIT, Direction.WITHDRAWAL
+WAITS_FOR = "SELECT waits_for FROM payments.payments WHERE id = '{}'"
 
 
 async def test_a_deposit_is_credited_when_the_provider_has_it(payments: Setup) -> None:
@@ -237,6 +241,22 @@ async def test_an_event_over_another_amount_moves_nothing_and_is_shown(payments:
         assert (await client.post(f"/payments/{payment.id}/completion", json=said)).status_code == 200
     after = await payments.get(payment.id)
     assert (after.status, after.waits_for, after.posted) == (State.FAILED, None, Posted.NOTHING)
+
+
+async def test_what_had_gone_out_and_waited_for_review_waits_for_completion_since(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    gone_out = await payments.go(DEPOSIT)
+    payments.provider._tell(payments.provider.books[gone_out.id], Outcome.COMPLETED)
+    other = payments.provider.outgoing[-1]._replace(payment_id=gone_out.id, amount_minor=999)
+    assert await payments.inbound.take("sandbox", [other]) == ["contradicts"]
+    payments.wallet.cash[1] = 100_000
+    large = await payments.go(WITHDRAWAL, 100_000)
+    configuration = migrations.config("payments_service", payments.database.admin_dsn)
+    outside_the_loop(lambda: alembic.command.downgrade(configuration, "0004"))
+    waits = [(await as_administrator(payments.database, WAITS_FOR.format(each.id)))[0] for each in (gone_out, large)]
+    assert [tuple(row) for row in waits] == [("review",), ("review",)]
+    outside_the_loop(lambda: migrations.upgrade("payments_service", payments.database.admin_dsn))
+    assert [(await payments.get(each.id)).waits_for for each in (gone_out, large)] == [Waits.COMPLETION, Waits.REVIEW]
 
 
 @pytest.mark.parametrize("why", ["LARGE", "RISKY", "FRAUD_SCORE_UNKNOWN"])
