@@ -197,10 +197,10 @@ class Metrics:
         )
 
     def _add_payments(self, registry: CollectorRegistry) -> None:
+        """How payments go, and what waits."""
         self.webhooks = Counter(
             "langsense_webhooks", "Webhooks, by what became of them.", ("source", "outcome"), registry=registry
         )
-        """How payments go, and what waits."""
         self.payments = Counter(
             "langsense_payments",
             "Payments that came into a state.",
@@ -215,7 +215,7 @@ class Metrics:
         )
         self.payments_waiting = Gauge(
             "langsense_payments_waiting",
-            "Payments that wait: for payments to be available, for review, or for an unknown outcome.",
+            "Payments that wait: for payments to be available, for review or completion, or for an unknown outcome.",
             ("what",),
             registry=registry,
         )
@@ -225,6 +225,11 @@ class Metrics:
         self.settlement_delay_s = Gauge(
             "langsense_settlement_delay_seconds",
             "How long ago the report of the oldest batch that waits for one was due.",
+            registry=registry,
+        )
+        self.exceptions_age_s = Gauge(
+            "langsense_settlement_exceptions_oldest_seconds",
+            "Age of the oldest exception of settlement that is open; 0 where there is none.",
             registry=registry,
         )
 

@@ -61,6 +61,7 @@ _CHECKSUMS = "transaction-checksums-failing"
 _FLAGS = "fraud-flags-not-detecting"
 _DOWN = "payment-system-down"
 _STUCK = "payment-withdrawal-failing"
+_DIFFERS = "settlement-does-not-agree"
 _LOCKED = "user-locked-out"
 _REPORTS = "generate-financial-report"
 _SERVICES = "a-service-does-not-keep-up"
@@ -220,6 +221,15 @@ ALARMS: tuple[Alarm, ...] = (
         "langsense_settlement_delay_seconds",
         86_400,
         _STUCK,
+    ),
+    Alarm(
+        "SettlementExceptionsOpen",
+        "payments",
+        Severity.WARNING,
+        "What does not agree in settlement has waited for somebody for more than a day.",
+        "langsense_settlement_exceptions_oldest_seconds",
+        86_400,
+        _DIFFERS,
     ),
     Alarm(
         "WebhooksNotVerified",

@@ -129,6 +129,7 @@ DASHBOARDS: Mapping[str, tuple[str, Sequence[Panel]]] = {
             _stat("Wait for review", 'max(langsense_payments_waiting{what="review"})'),
             _stat("Oldest unknown outcome", "max(langsense_payments_oldest_unknown_seconds)", "s"),
             _stat("Settlement delay", "max(langsense_settlement_delay_seconds)", "s"),
+            _stat("Oldest exception", "max(langsense_settlement_exceptions_oldest_seconds)", "s"),
             Panel(
                 "Failed, of those that ended lately",
                 "max by (direction, provider) (langsense_payments_failed_ratio)",

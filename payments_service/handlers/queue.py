@@ -81,3 +81,4 @@ class Queue:
             self._metrics.payments_failed_ratio.labels(*labels).set(ratio)
         self._metrics.payments_unknown_age_s.set(found.oldest_unknown_s)
         self._metrics.settlement_delay_s.set(found.settlement_delay_s)
+        self._metrics.exceptions_age_s.set(found.oldest_exception_s)

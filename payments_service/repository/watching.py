@@ -11,7 +11,7 @@ from payments_service.domain.payments import Waits
 from payments_service.domain.settlement import BatchStatus, report_due
 from payments_service.domain.states import State
 from payments_service.repository.days import ends_at
-from payments_service.tables import payments, settlement_batches
+from payments_service.tables import payments, settlement_batches, settlement_exceptions
 from shared.contracts.kinds import Reason
 
 FEWEST = 20
@@ -21,12 +21,13 @@ _RULES = sorted(Reason)
 
 class Waiting(NamedTuple):
     """How many wait for what; of what ended lately, the share that failed, by direction and provider; how old
-    the oldest unknown outcome is; how late the latest report."""
+    the oldest unknown outcome is; how late the latest report; how old the oldest exception that is open."""
 
     counts: Mapping[str, int]
     failed: Mapping[tuple[str, str], float]
     oldest_unknown_s: float
     settlement_delay_s: float
+    oldest_exception_s: float
 
 
 async def waiting(connection: AsyncConnection, now: datetime, within: timedelta) -> Waiting:
@@ -43,7 +44,10 @@ async def waiting(connection: AsyncConnection, now: datetime, within: timedelta)
     day = (await connection.execute(late)).scalar_one()
     # Each question moves a batch's due_at on; what is late is late since the first.
     first = None if day is None else report_due(ends_at(day), 0)
-    return Waiting(counts, await _failed(connection, now - within), _age_s(since, now), _age_s(first, now))
+    opened = select(func.min(settlement_exceptions.c.opened_at)).where(settlement_exceptions.c.closed_at.is_(None))
+    oldest = (await connection.execute(opened)).scalar_one()
+    failed = await _failed(connection, now - within)
+    return Waiting(counts, failed, _age_s(since, now), _age_s(first, now), _age_s(oldest, now))
 
 
 async def _failed(connection: AsyncConnection, since: datetime) -> Mapping[tuple[str, str], float]:

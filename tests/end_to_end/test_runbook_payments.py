@@ -20,6 +20,8 @@ pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600
 PLAYER = 5600
 USER = f"/users/{PLAYER}"
 DOWN, FAILING = "Payment System Down", "Payment Withdrawal Failing"
+DIFFERS = "Settlement Does Not Agree"
+REPORT = "balance_transaction_id,reporting_category,currency,gross,fee,net,created_utc,payment_metadata[payment_id]\n"
 
 
 @dataclass(frozen=True)
@@ -131,3 +133,18 @@ def test_payment_withdrawal_failing(operator: Operator, platform: Platform, ask:
     done = ask("finance", "GET", f"/payments/{stuck}").json()
     assert (done["status"], done["posted"]) == ("completed", "captured")
     assert {word["actor"] for word in done["said"]} == {"finance-development", "admin-development"}
+
+
+def test_settlement_does_not_agree(operator: Operator, ask: Ask) -> None:
+    paid = pay(ask, "deposits", "9.00", "GBP")
+    until_it_is(ask, paid["id"], "completed")
+    cut_off = {"provider": "sandbox", "currency": "GBP", "day": paid["created_at"][:10], "report": REPORT}
+    batch = ask("finance", "POST", "/settlement-batches", cut_off).json()
+    assert batch["status"] == "exceptions"
+    said = operator.run(DIFFERS, 1)
+    assert '"kind":"missing"' in said
+    assert paid["id"] in said
+    assert batch["id"] in operator.run(DIFFERS, 2)
+    for each in ask("finance", "GET", f"/settlement-exceptions?batch_id={batch['id']}").json():
+        assert '"closed_because":"the bank rounded"' in operator.run(DIFFERS, 3, EXCEPTION=each["id"])
+    assert ask("finance", "GET", f"/settlement-batches/{batch['id']}").json()["status"] == "matched"

@@ -60,3 +60,21 @@ async def test_a_report_is_late_since_it_was_first_due_however_often_it_was_aske
 
     assert await seen(first_due - timedelta(hours=1)) == 0
     assert await seen(first_due + timedelta(days=2)) == timedelta(days=2).total_seconds()
+
+
+async def test_an_exception_is_as_old_as_it_is_open(payments: Setup) -> None:
+    async def oldest(after: timedelta) -> float:
+        async with databases.reading(payments.engine) as connection:
+            return (await watching.waiting(connection, payments.now + after, timedelta(hours=1))).oldest_exception_s
+
+    assert await oldest(timedelta()) == 0
+    payments.provider.down = True
+    await payments.go(Direction.DEPOSIT, instrument="vault_1")
+    await payments.later(days=2)
+    assert await payments.exceptions() == [("overdue", "provider")]
+    assert await oldest(timedelta(hours=3)) == timedelta(hours=3).total_seconds()
+    client = payments.client()
+    for each in (await client.get("/settlement-exceptions")).json():
+        body = {"actor": "ann", "resolution": {"reason": "known to the provider"}}
+        assert (await client.post(f"/settlement-exceptions/{each['id']}/resolution", json=body)).status_code == 200
+    assert await oldest(timedelta(hours=3)) == 0

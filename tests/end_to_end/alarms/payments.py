@@ -125,6 +125,22 @@ def _other_money_arrives_than_was_asked_for(stage: Stage) -> Iterator[None]:
 
 
 @contextmanager
+def _nobody_looks_at_what_does_not_agree(stage: Stage) -> Iterator[None]:
+    paid = _pay(stage, "deposits", "13.00", "GBP", "tok_visa")
+    _until_it_is(stage, paid, "completed")
+    day = datetime.now(UTC).date().isoformat()
+    asked = {"provider": "sandbox", "currency": "GBP", "day": day, "report": REPORT}
+    assert stage.done("finance", "POST", "/settlement-batches", asked)["status"] == "exceptions"
+    # A day passes.
+    stage.sql("UPDATE payments.settlement_exceptions SET opened_at = opened_at - interval '25 hours'")
+    yield
+    while found := stage.ask("finance", "GET", "/settlement-exceptions?limit=100").json():
+        for each in found:
+            path = f"/settlement-exceptions/{each['id']}/resolution"
+            stage.done("finance", "POST", path, {"reason": "the report was cut off"})
+
+
+@contextmanager
 def _payments_are_switched_off(stage: Stage) -> Iterator[None]:
     switch = {"provider": "sandbox", "method": "paypal", "reason": "the provider is down"}
     stage.done("finance", "PUT", "/payments/availability", switch | {"available": False})
@@ -147,5 +163,6 @@ CAUSES = (
         {"PaymentOutcomesUnknown": Severity.WARNING, "PaymentOutcomesUnknownForADay": Severity.CRITICAL},
     ),
     Cause(_other_money_arrives_than_was_asked_for, {"PaymentsContradicted": Severity.CRITICAL}),
+    Cause(_nobody_looks_at_what_does_not_agree, {"SettlementExceptionsOpen": Severity.WARNING}),
     Cause(_payments_are_switched_off, {"PaymentsQueued": Severity.WARNING}),
 )
