@@ -42,8 +42,7 @@ FAULTS = {
     **dict.fromkeys(("repeat", "reorder", "drop"), 0.25),
     **dict.fromkeys(("forge", "contradict", "decline", "no_answer", "refuse"), 0.12),
 }
-# What the provider thought about ends all at once, and it tells of one payment after another.
-SETTLED_WITHIN_S = max(180.0, PAYMENTS / 5)
+SETTLED_WITHIN_S = 180.0
 OPEN = "('created', 'pending', 'processing', 'unknown')"
 UNSETTLED = f"""SELECT id, direction, status, posted, due_at, news, asks, reason FROM payments.payments
     WHERE (due_at IS NOT NULL OR status IN {OPEN}) AND waits_for IS NULL LIMIT 10"""
