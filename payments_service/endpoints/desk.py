@@ -119,7 +119,7 @@ class PaymentDesk:
             if words >= self.completers:
                 after = payments.happened(payment, Event(said.outcome.value), now, f"staff: {said.reason}"[:128])
                 assert after is not None
-                await effects.save(connection, payment, replace(after, news=False), now)
+                await effects.save(connection, payment, payments.in_hand(replace(after, news=False), now), now)
         await self.attendant.attend(payment_id)
 
     async def review(self, payment_id: UUID, asked: AskedReview) -> None:
@@ -139,7 +139,7 @@ class PaymentDesk:
             if reason is None:
                 raise InvalidInput([FieldError("verdict", "is not asked for: the payment does not wait for review")])
             reviewed = [part for part in waiting if part.reason == reason]
-            for part in reviewed:
+            for count, part in enumerate(reviewed):
                 words = await self._approve(
                     connection, part, REVIEW, said.verdict.value, asked.actor, said.reason, None
                 )
@@ -149,7 +149,7 @@ class PaymentDesk:
                 elif words >= self.reviewers:
                     after = payments.scheduled(replace(part, waits_for=None, cleared=True), now)
                 if after is not None:
-                    await kept.save(connection, part, after, now)
+                    await kept.save(connection, part, payments.in_hand(after, now) if count < AT_ONCE else after, now)
         await self._attend(reviewed)
 
     async def cancel(self, payment_id: UUID, asked: AskedCancellation) -> None:

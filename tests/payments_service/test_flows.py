@@ -57,6 +57,30 @@ async def test_a_loop_leaves_alone_what_somebody_has_in_hand(payments: Setup) ->
     assert (await payments.get(UUID(left["id"]))).posted is Posted.CREDITED
 
 
+async def test_a_loop_leaves_alone_what_staff_has_just_decided(payments: Setup) -> None:
+    client, looked_at = payments.client(), []
+    payments.provider.at_once = 0
+    completed = (await client.post("/payments/deposits", json=asked())).json()[0]
+    payments.provider.at_once = 1
+    payments.wallet.cash[42] = 100_000
+    reviewed = (await client.post("/payments/withdrawals", json=asked(100_000))).json()[0]
+    assert (completed["status"], reviewed["waits_for"]) == ("processing", "review")
+
+    async def look() -> None:
+        looked_at.append(await payments.worker.look())
+
+    payments.wallet.before = payments.provider.before = look
+    word = {"outcome": "completed", "reason": "seen", "evidence": "bank statement 7"}
+    for actor in ("ann", "bob"):
+        await client.post(f"/payments/{completed['id']}/completion", json={"actor": actor, "completion": word})
+    verdict = {"actor": "ann", "review": {"verdict": "approve", "reason": "known player"}}
+    await client.post(f"/payments/{reviewed['id']}/review", json=verdict)
+    posted = [(await payments.get(UUID(payment["id"]))).posted for payment in (completed, reviewed)]
+    assert posted == [Posted.CREDITED, Posted.CAPTURED]
+    assert len(looked_at) >= 3
+    assert set(looked_at) == {0}
+
+
 async def test_of_two_who_book_the_same_the_later_one_takes_nothing_back_to_where_it_was(payments: Setup) -> None:
     payment_id = await payments.add(payments.new(DEPOSIT))
 
