@@ -14,7 +14,8 @@ from shared import logs
 log = logs.get(__name__)
 
 LOOK_EVERY_S = 0.05
-_AT_ONCE = 50
+_MOST_DUE = 50
+_AT_ONCE = 8
 _MOST_ATTEMPTS = 100
 _LONGEST_WAIT_S = 60.0
 
@@ -46,16 +47,24 @@ class Courier:
                 await asyncio.sleep(LOOK_EVERY_S)
 
     async def send_due(self) -> int:
-        """Send what is due, in order; returns how many were tried."""
-        due = self._books.due(self._clock(), _AT_ONCE)
-        for webhook in due:
-            taken = await self._send(webhook)
-            if taken or webhook.forged or webhook.attempts >= _MOST_ATTEMPTS:
-                self._books.sent(webhook.id)
-            else:
-                wait_s = min(self._retry_s * 2 ** min(webhook.attempts, 10), _LONGEST_WAIT_S)
-                self._books.postpone(webhook.id, self._clock() + wait_s)
+        """Send what is due, a few at a time as providers do; returns how many were tried."""
+        due = self._books.due(self._clock(), _MOST_DUE)
+        places = asyncio.Semaphore(_AT_ONCE)
+
+        async def one(webhook: Due) -> None:
+            async with places:
+                await self._try(webhook)
+
+        await asyncio.gather(*(one(webhook) for webhook in due))
         return len(due)
+
+    async def _try(self, webhook: Due) -> None:
+        taken = await self._send(webhook)
+        if taken or webhook.forged or webhook.attempts >= _MOST_ATTEMPTS:
+            self._books.sent(webhook.id)
+        else:
+            wait_s = min(self._retry_s * 2 ** min(webhook.attempts, 10), _LONGEST_WAIT_S)
+            self._books.postpone(webhook.id, self._clock() + wait_s)
 
     async def _send(self, webhook: Due) -> bool:
         now = datetime.fromtimestamp(self._clock(), UTC)

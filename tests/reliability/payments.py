@@ -35,6 +35,7 @@ class Door:
         # By the status that a webhook was answered with.
         self.webhooks: Counter[int] = Counter()
         self._lock = Lock()
+        self._client = httpx2.Client(trust_env=False, headers=INTERNAL)
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
 
@@ -54,6 +55,7 @@ class Door:
             self._server.shutdown()
             thread.join()
             self._server.server_close()
+            self._client.close()
 
     def pass_on(self, headers: dict[str, str], body: bytes) -> int:
         """A webhook, to the first instance that answers."""
@@ -61,7 +63,7 @@ class Door:
         for instance in random.sample(self.instances, len(self.instances)):
             try:
                 url = f"{instance.url}/webhooks/sandbox"
-                status = httpx2.post(url, content=body, headers=headers | INTERNAL, trust_env=False).status_code
+                status = self._client.post(url, content=body, headers=headers).status_code
                 break
             except httpx2.TransportError:
                 continue
