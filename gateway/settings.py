@@ -1,11 +1,13 @@
 """The gateway's knobs."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, ClassVar, Self
 
 from pydantic import Field, model_validator
 
 from gateway.domain.requests import MAX_BATCH
+from shared.contracts.payments import MAX_REPORT_BODY_BYTES
 from shared.settings import Seconds, ServiceSettings
 from shared.tokens import DEFAULT_AUDIENCE, DEFAULT_ISSUER
 
@@ -14,6 +16,8 @@ ServiceUrl = Annotated[str, Field(pattern=r"^https?://[^/\s]+")]
 
 class Settings(ServiceSettings):
     """What the gateway reads from its environment."""
+
+    body_bounds: ClassVar[Mapping[str, int]] = {"/api/v1/settlement-batches": MAX_REPORT_BODY_BYTES}
 
     wallet_service_url: ServiceUrl
     fraud_service_url: ServiceUrl

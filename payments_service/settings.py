@@ -1,12 +1,14 @@
 """The payments service's knobs."""
 
-from typing import Self
+from collections.abc import Mapping
+from typing import ClassVar, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 from pydantic_settings import BaseSettings
 
 from shared import money
 from shared.contracts.fields import Currency
+from shared.contracts.payments import MAX_REPORT_BODY_BYTES
 from shared.settings import Dsn, ServiceSettings, Url
 
 MIN_SECRET_CHARACTERS = 16
@@ -66,6 +68,8 @@ def _listed(text: str) -> list[str]:
 
 class Settings(ServiceSettings, ProviderSettings):
     """What the payments service reads from its environment."""
+
+    body_bounds: ClassVar[Mapping[str, int]] = {"/settlement-batches": MAX_REPORT_BODY_BYTES}
 
     payments_database_url: Dsn
     wallet_service_url: Url

@@ -97,7 +97,7 @@ def application(
         **fastapi_options,
     )
     problems.install(app)
-    app.add_middleware(Envelope, metrics=metrics)
+    app.add_middleware(Envelope, metrics=metrics, body_bounds=settings.body_bounds)
     # Routes are looked through in this order, and a service's own are asked for more often.
     for router in routers:
         app.include_router(router)
@@ -160,9 +160,10 @@ def _health_router(health: Health, metrics: Metrics, prefix: str) -> APIRouter:
 class Envelope:
     """Around every request: an id (the client's, where it has the form of one), a bound on the body, a duration."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, metrics: Metrics, body_bounds: Mapping[str, int] | None = None) -> None:
         self._app = app
         self._metrics = metrics
+        self._body_bounds = body_bounds or {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -175,14 +176,14 @@ class Envelope:
         state["request_id"] = request_id
         started = time.perf_counter()
         status = 500
-        received = 0
+        received, most = 0, self._most(scope["path"])
 
         async def bounded() -> Message:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > MAX_BODY_BYTES:
-                raise self._too_large(scope)
+            if received > most:
+                raise self._too_large(scope, most)
             return message
 
         async def marked(message: Message) -> None:
@@ -197,8 +198,8 @@ class Envelope:
             state["logged"] = structlog.contextvars.get_contextvars()
             try:
                 announced = headers.get(b"content-length", b"0")
-                if announced.isdigit() and int(announced) > MAX_BODY_BYTES:
-                    await problems.of(self._too_large(scope))(scope, receive, marked)
+                if announced.isdigit() and int(announced) > most:
+                    await problems.of(self._too_large(scope, most))(scope, receive, marked)
                 else:
                     await self._app(scope, bounded, marked)
             finally:
@@ -209,8 +210,12 @@ class Envelope:
                 self._metrics.http_requests_s.labels(method, route or "unmatched", status).observe(duration_s)
                 answered(method, route or "unmatched", status)
 
-    def _too_large(self, scope: Scope) -> TooLarge:
-        text = f"the body must be at most {MAX_BODY_BYTES} bytes"
+    def _most(self, path: str) -> int:
+        bounds = (most for above, most in self._body_bounds.items() if path.startswith(above))
+        return next(bounds, MAX_BODY_BYTES)
+
+    def _too_large(self, scope: Scope, most: int) -> TooLarge:
+        text = f"the body must be at most {most} bytes"
         if _WEBHOOKS not in scope["path"]:
             return TooLarge(text)
         # A stranger chooses the provider's name, so it is no label.

@@ -5,8 +5,9 @@ The environment wins over a file. A secret has no default.
 """
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -23,6 +24,9 @@ class ServiceSettings(BaseSettings):
     """What every service reads. A service's own settings class inherits from this one."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    # Paths below which a body may have more bytes than others; no knob.
+    body_bounds: ClassVar[Mapping[str, int]] = {}
 
     kafka_bootstrap_servers: str = Field(min_length=1, description="host:port[,host:port…]")
     # Lets two platforms share one cluster. Empty in production.

@@ -12,6 +12,7 @@ from gateway.domain.requests import M, read_body
 from shared import cards, money
 from shared.contracts.fields import Currency, Moment, Provider, UserId
 from shared.contracts.payments import (
+    MAX_REPORT_BODY_BYTES,
     AskedPayment,
     AvailabilityRequest,
     BatchView,
@@ -30,7 +31,6 @@ from shared.contracts.payments import (
 )
 from shared.money import to_decimal
 
-MAX_REPORT_BYTES = 1024 * 1024
 # How a payment can have ended, the worst first; all else is before that.
 _ENDS = {status: n for n, status in enumerate(("failed", "cancelled", "charged_back", "refunded", "completed"))}
 _IN_THE_LEDGER = frozenset({"credited", "captured", "taken_back"})
@@ -130,12 +130,12 @@ def read_availability(body: bytes) -> AvailabilityRequest:
 
 def read_batch_request(body: bytes) -> SettlementRequest:
     """A day to be settled. Raises as `read_payment`."""
-    return read_body(SettlementRequest, body, at_most=MAX_REPORT_BYTES)
+    return read_body(SettlementRequest, body, at_most=MAX_REPORT_BODY_BYTES)
 
 
 def read_retry(body: bytes) -> RetryRequest:
     """A batch to be settled again; no body is no report. Raises as `read_payment`."""
-    return read_body(RetryRequest, body or b"{}", at_most=MAX_REPORT_BYTES)
+    return read_body(RetryRequest, body or b"{}", at_most=MAX_REPORT_BODY_BYTES)
 
 
 def read_resolution(body: bytes) -> ExceptionResolutionRequest:

@@ -50,7 +50,7 @@ def router(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         asked = views.read_batch_request(await headers.json_body(request))
         told = asked.model_dump(mode="json", exclude={"report"})
         await records.add(entry("SETTLEMENT", caller, request_id_of(request), after=told))
-        found = await payments.ask(BATCH, "/settlement-batches", asked)
+        found = await payments.settle("/settlement-batches", asked)
         return _batch(found, HTTPStatus.CREATED)
 
     @api.get("", summary="Settlement batches, the newest first", responses=described.problem_answers())
@@ -76,7 +76,7 @@ def router(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         asked = views.read_retry(await headers.json_body(request))
         told: dict[str, JsonValue] = {"batch_id": str(batch_id), "report": asked.report is not None}
         await records.add(entry("SETTLEMENT_RETRY", caller, request_id_of(request), after=told))
-        found = await payments.ask(BATCH, f"/settlement-batches/{batch_id}/retry", asked)
+        found = await payments.settle(f"/settlement-batches/{batch_id}/retry", asked)
         return _batch(found)
 
     return api

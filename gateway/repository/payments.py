@@ -20,6 +20,9 @@ BATCHES = TypeAdapter(list[BatchView])
 EXCEPTION = TypeAdapter(ExceptionView)
 EXCEPTIONS = TypeAdapter(list[ExceptionView])
 
+# A large day's report takes the payments service a while.
+SETTLED_WITHIN_S = 60.0
+
 
 class PaymentReads:
     """The payments service. All raise ServiceUnavailable where there is no answer."""
@@ -38,6 +41,12 @@ class PaymentReads:
         """As `read`, of what is asked for."""
         request = self._payments.build_request(method, path, json=body.model_dump(mode="json"))
         return _of(form, await passed(self._payments, request))
+
+    async def settle(self, path: str, body: BaseModel) -> BatchView | Passed:
+        """As `ask`, of a batch that is matched with its report before the answer."""
+        asked = body.model_dump(mode="json")
+        request = self._payments.build_request("POST", path, json=asked, timeout=SETTLED_WITHIN_S)
+        return _of(BATCH, await passed(self._payments, request))
 
     async def webhook(self, provider: str, body: bytes, headers: Mapping[str, str]) -> Passed:
         """Pass a provider's webhook on, as it came."""

@@ -220,7 +220,7 @@ ALARMS: tuple[Alarm, ...] = (
         "A day's batch has waited for its provider's report for more than a day.",
         "langsense_settlement_delay_seconds",
         86_400,
-        _STUCK,
+        _DIFFERS,
     ),
     Alarm(
         "SettlementExceptionsOpen",

@@ -15,9 +15,9 @@ from uuid import UUID
 
 from payments_service.domain import amounts
 from payments_service.domain.settlement import Line, Movement
+from shared.contracts.payments import MAX_REPORT_BYTES
 from shared.errors import FieldError, InvalidInput, TooLarge
 
-MAX_REPORT_BYTES = 25 * 1024 * 1024
 _MAX_FIELD = 1000
 # More are of no help to who has to mend the file.
 _MAX_FINDINGS = 20

@@ -75,7 +75,7 @@ class Settlement:
         if report is None:
             report = await self._report(batch)
         try:
-            lines = None if report is None else settlement_reports.read(batch.provider, report)
+            lines = None if report is None else await asyncio.to_thread(settlement_reports.read, batch.provider, report)
         except InvalidInput:
             if by_hand:
                 raise

@@ -10,7 +10,9 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, StringConstraints
 
 from shared.contracts.fields import AmountMinor, Currency, Moment, Provider, Text, UserId
 
-MAX_REPORT_CHARACTERS = 900_000
+# A day of over 100,000 movements. As JSON, in a request's body, a report is longer.
+MAX_REPORT_BYTES = 25 * 1024 * 1024
+MAX_REPORT_BODY_BYTES = 40 * 1024 * 1024
 Method = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_]{0,31}$")]
 # A provider's token: never a card's number, which is digits alone.
 Token = Annotated[str, StringConstraints(pattern=r"^[A-Za-z][A-Za-z0-9_-]{0,254}$")]
@@ -114,7 +116,7 @@ class RetryRequest(_Part):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    report: str | None = Field(default=None, max_length=MAX_REPORT_CHARACTERS)
+    report: str | None = Field(default=None, max_length=MAX_REPORT_BYTES)
 
     def report_bytes(self) -> bytes | None:
         """The report as it stood in its file."""

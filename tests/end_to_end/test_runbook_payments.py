@@ -135,16 +135,20 @@ def test_payment_withdrawal_failing(operator: Operator, platform: Platform, ask:
     assert {word["actor"] for word in done["said"]} == {"finance-development", "admin-development"}
 
 
-def test_settlement_does_not_agree(operator: Operator, ask: Ask) -> None:
+def test_settlement_does_not_agree(operator: Operator, ask: Ask, tmp_path: Path) -> None:
     paid = pay(ask, "deposits", "9.00", "GBP")
     until_it_is(ask, paid["id"], "completed")
-    cut_off = {"provider": "sandbox", "currency": "GBP", "day": paid["created_at"][:10], "report": REPORT}
-    batch = ask("finance", "POST", "/settlement-batches", cut_off).json()
-    assert batch["status"] == "exceptions"
-    said = operator.run(DIFFERS, 1)
+    day = {"provider": "sandbox", "currency": "GBP", "day": paid["created_at"][:10]}
+    batch = ask("finance", "POST", "/settlement-batches", day).json()
+    # The day is not over, so there is no report yet.
+    assert operator.run(DIFFERS, 1, BATCH=batch["id"]).count('"status":"waiting"') >= 2
+    # A large day's, and cut off.
+    cut_off = tmp_path / "report.csv"
+    cut_off.write_text(REPORT + f'"txn","payout","gbp","-1.00","0.00","-1.00","{day["day"]} 01:00:00",""\n' * 20_000)
+    assert '"status":"exceptions"' in operator.run(DIFFERS, 1, BATCH=batch["id"], REPORT=str(cut_off))
+    said = operator.run(DIFFERS, 2)
     assert '"kind":"missing"' in said
     assert paid["id"] in said
-    assert batch["id"] in operator.run(DIFFERS, 2)
     for each in ask("finance", "GET", f"/settlement-exceptions?batch_id={batch['id']}").json():
-        assert '"closed_because":"the bank rounded"' in operator.run(DIFFERS, 3, EXCEPTION=each["id"])
+        assert '"closed_because":"the bank rounded"' in operator.run(DIFFERS, 4, EXCEPTION=each["id"])
     assert ask("finance", "GET", f"/settlement-batches/{batch['id']}").json()["status"] == "matched"

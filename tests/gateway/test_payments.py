@@ -10,6 +10,7 @@ import orjson
 import pytest
 
 from gateway.endpoints.payments import MAX_WEBHOOK_BYTES
+from shared.contracts.payments import MAX_REPORT_BODY_BYTES, MAX_REPORT_BYTES
 from shared.service import MAX_BODY_BYTES
 from shared.tokens import Role
 from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeCompliance, FakeWallet
@@ -190,6 +191,24 @@ async def test_a_webhook_passes_as_it_came_without_a_token(client: httpx2.AsyncC
         assert (large.status_code, large.json()["code"]) == (400, "WEBHOOK_TOO_LARGE")
     assert len(service.asked) == 2
     assert (await client.post("/api/v1/webhooks/..%2Fpayments", content=b"{}")).status_code in (404, 422)
+
+
+async def test_a_large_report_is_brought_by_finance_alone(
+    client: httpx2.AsyncClient, service: FakePayments, wallet: FakeWallet
+) -> None:
+    path = f"/api/v1/settlement-batches/{uuid4()}/retry"
+    report = {"report": "x" * 2 * MAX_BODY_BYTES}
+    service.status, service.answer = 404, {"code": "NOT_FOUND"}
+    assert (await client.post(path, json=report, headers=bearer(Role.PLAYER))).status_code == 403
+    assert service.asked == []
+    assert (await client.post(path, json=report, headers=bearer(Role.FINANCE))).status_code == 404
+    assert service.body() == report
+    report["report"] = "x" * MAX_REPORT_BYTES + "y"
+    larger = (await client.post(path, json=report, headers=bearer(Role.FINANCE))).json()
+    assert [error["field"] for error in larger["errors"]] == ["report"]
+    beyond = await client.post(path, content=b" " * (MAX_REPORT_BODY_BYTES + 1), headers=bearer(Role.FINANCE))
+    assert (beyond.status_code, beyond.json()["code"]) == (413, "TOO_LARGE")
+    assert len(service.asked) == 1
 
 
 async def test_a_card_number_is_no_instrument(client: httpx2.AsyncClient, service: FakePayments) -> None:

@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from ops.sandbox import reports
 from ops.sandbox.models import Direction, Outcome, Payment
 from payments_service.domain.settlement_reports import (
-    MAX_REPORT_BYTES,
     ReportRow,
     RowKind,
     read_paypal,
     read_stripe,
 )
+from shared.contracts.payments import MAX_REPORT_BYTES
 from shared.errors import InvalidInput, TooLarge
 from tests.payments_service.samples import NOW, PAYMENT
 

@@ -1,8 +1,8 @@
 """What every application has around its endpoints: an id per request, a bound on bodies, measurements, health."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, ClassVar
 
 import httpx2
 import pytest
@@ -15,6 +15,12 @@ from shared.service import MAX_BODY_BYTES, Health, application, internal_only, s
 from shared.settings import ServiceSettings
 from shared.telemetry import Metrics
 from tests.support import TOKEN
+
+LARGE = 2 * MAX_BODY_BYTES
+
+
+class WithLargeBodies(ServiceSettings):
+    body_bounds: ClassVar[Mapping[str, int]] = {"/api/large": LARGE}
 
 
 class Body(BaseModel):
@@ -33,7 +39,7 @@ def health() -> Health:
 
 @pytest.fixture
 async def client(health: Health) -> AsyncIterator[httpx2.AsyncClient]:
-    settings = ServiceSettings.load(kafka_bootstrap_servers="127.0.0.1:1", internal_api_token=TOKEN)
+    settings = WithLargeBodies.load(kafka_bootstrap_servers="127.0.0.1:1", internal_api_token=TOKEN)
     api = APIRouter(prefix="/api")
 
     @api.post("/things/{number}")
@@ -54,8 +60,19 @@ async def client(health: Health) -> AsyncIterator[httpx2.AsyncClient]:
     async def inner(request: Request) -> None:
         await internal_only(settings)(request)
 
+    @api.post("/large/{number}")
+    @api.post("/small")
+    async def large(request: Request) -> int:
+        return len(await request.body())
+
     app = application(
-        "test", settings, health=health, metrics=Metrics(), lifespan=lifespan, routers=(api,), health_prefix="/api"
+        "test",
+        settings,
+        health=health,
+        metrics=Metrics(),
+        lifespan=lifespan,
+        routers=(api,),
+        health_prefix="/api",
     )
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://service") as client:
@@ -76,6 +93,16 @@ async def test_a_body_that_is_too_large_is_413_even_where_fastapi_reads_it(
     response = await client.post("/api/things/1", content=content, headers={"Content-Type": "application/json"})
 
     assert (response.status_code, response.json()["code"]) == (413, "TOO_LARGE")
+
+
+@pytest.mark.parametrize(("path", "size"), [("/api/large/1", LARGE), ("/api/small", MAX_BODY_BYTES)])
+async def test_below_a_path_a_body_may_have_a_bound_of_its_own(
+    client: httpx2.AsyncClient, path: str, size: int
+) -> None:
+    assert (await client.post(path, content=b" " * size)).json() == size
+    for content in (b" " * (size + 1), in_pieces(size)):
+        refused = await client.post(path, content=content)
+        assert (refused.status_code, refused.json()["code"]) == (413, "TOO_LARGE")
 
 
 @pytest.mark.parametrize(
