@@ -237,14 +237,39 @@ def test_a_flag_is_taken_noted_and_dismissed_and_a_long_id_stays_as_it_is(
     expect(page.get_by_role("heading", level=1)).to_have_text(f"Player {SUSPECT}")
 
 
-def test_what_does_not_agree_is_closed_with_a_reason(
-    platform: Platform, ask: Ask, deposit: dict[str, Any], sandbox: httpx2.Client, page: Page
-) -> None:
-    day = deposit["created_at"][:10]
+def cut_off(ask: Ask, sandbox: httpx2.Client, day: str) -> str:
+    """A day's report, of which the platform has the head alone."""
     report = sandbox.get(f"/reports/stripe/{day}", params={"currency": "GBP"}).text
     header = report.splitlines(keepends=True)[0]
     asked = {"provider": "sandbox", "currency": "GBP", "day": day, "report": header}
     assert ask("finance", "POST", "/settlement-batches", asked).json()["status"] == "exceptions"
+    return report
+
+
+def test_a_report_that_was_cut_off_is_brought_again_whole(
+    platform: Platform, ask: Ask, deposit: dict[str, Any], sandbox: httpx2.Client, page: Page
+) -> None:
+    day = deposit["created_at"][:10]
+    report = cut_off(ask, sandbox, day)
+
+    enter(page, platform, "finance", "Settlement")
+    missing = page.locator("article", has=page.get_by_title(deposit["id"]))
+    expect(missing).to_have_count(1)
+    page.get_by_text("Settle a batch again").click()
+    page.get_by_label("Batch").select_option(label=f"{day}, sandbox, GBP: exceptions")
+    page.get_by_label("Report (CSV)").set_input_files(
+        {"name": "report.csv", "mimeType": "text/csv", "buffer": report.encode()}
+    )
+    act(page, "Settle again")
+    expect(page.locator("details")).to_contain_text("matched")
+    act(page, "Read again")
+    expect(missing).to_have_count(0)
+
+
+def test_what_does_not_agree_is_closed_with_a_reason(
+    platform: Platform, ask: Ask, deposit: dict[str, Any], sandbox: httpx2.Client, page: Page
+) -> None:
+    cut_off(ask, sandbox, deposit["created_at"][:10])
 
     enter(page, platform, "finance", "Settlement")
     card = page.locator("article", has=page.get_by_title(deposit["id"]))

@@ -29,11 +29,11 @@ export async function settlement(_ids, asked) {
   const groups = [...new Set(kinds)].map((kind) => [kind, found.filter((each) => each.kind === kind)]);
   return [
     filters("settlement", [field("Exceptions", "shown", { options: SHOWN, value: asked.shown })]),
+    settlingAgain(batches),
     found.length ? null : nothing("All agrees."),
     found.length === MOST ? hint(`These are the newest ${MOST}; there may be more.`) : null,
     ...groups.filter(([, each]) => each.length).map(group),
     part("Batches", batches.length ? batchTable(batches) : nothing("No batch yet.")),
-    settlingAgain(batches),
   ].filter((each) => each !== null);
 }
 
@@ -68,7 +68,7 @@ function batchTable(batches) {
 
 function settlingAgain(batches) {
   if (!batches.length) return null;
-  const options = batches.map((each) => [each.id, `${each.day}, ${each.provider}, ${each.currency}`]);
+  const options = batches.map((each) => [each.id, `${each.day}, ${each.provider}, ${each.currency}: ${each.status}`]);
   const file = { type: "file", accept: ".csv,text/csv", needed: false };
   const report = field("Report (CSV), if it is brought by hand", "report", file);
   const place = el("div");
