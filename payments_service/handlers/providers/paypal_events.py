@@ -1,6 +1,6 @@
 """What PayPal's webhooks say of payments."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, JsonValue
@@ -141,17 +141,9 @@ class _Payout(_Model):
 def events(body: bytes, from_text: FromText) -> list[ProviderEvent]:
     """What a verified body says: one event, or none where it says nothing of interest. Raises UnreadableWebhook."""
     event = reading.model_of(_Event, body)
-    if event.event_type in _ORDERS:
-        return [_order(event, from_text)]
-    if event.event_type in _CAPTURES:
-        return [_capture(event, from_text)]
-    if event.event_type in _REFUNDS:
-        return [_refund(event, from_text)]
-    if event.event_type in _PAYOUTS:
-        return [_payout(event, from_text)]
-    if event.event_type == "CUSTOMER.DISPUTE.RESOLVED":
-        return _dispute(event, from_text)
-    return []
+    read = READ.get(event.event_type)
+    found = None if read is None else read(event, from_text)
+    return [] if found is None else [found]
 
 
 def _order(event: _Event, from_text: FromText) -> ProviderEvent:
@@ -190,14 +182,14 @@ def dispute_outcome(code: str | None) -> Outcome | None:
     return _DISPUTES.get(code or "")
 
 
-def _dispute(event: _Event, from_text: FromText) -> list[ProviderEvent]:
+def _dispute(event: _Event, from_text: FromText) -> ProviderEvent | None:
     found = reading.part_of(_Dispute, event.resource)
     outcome, disputed = dispute_outcome(found.dispute_outcome.outcome_code), found.disputed_transactions[0]
     our_id = disputed.custom or disputed.invoice_number
     if outcome is None:
-        return []
+        return None
     made = _event(event, Direction.DEPOSIT, outcome, found.dispute_id, our_id, found.dispute_amount, from_text)
-    return [made._replace(reason=found.reason, reference=None)]
+    return made._replace(reason=found.reason, reference=None)
 
 
 def _payout(event: _Event, from_text: FromText) -> ProviderEvent:
@@ -245,3 +237,13 @@ def _event(
         last4=None,
         occurred_at=event.create_time.astimezone(UTC),
     )
+
+
+# What is read, by the event's type. PayPal is asked for these alone; any other says nothing of interest.
+READ: Mapping[str, Callable[[_Event, FromText], ProviderEvent | None]] = {
+    **dict.fromkeys(_ORDERS, _order),
+    **dict.fromkeys(_CAPTURES, _capture),
+    **dict.fromkeys(_REFUNDS, _refund),
+    **dict.fromkeys(_PAYOUTS, _payout),
+    "CUSTOMER.DISPUTE.RESOLVED": _dispute,
+}

@@ -34,6 +34,8 @@ REFUND_OUTCOMES = {
 _DISPUTE_OUTCOMES = {
     "charge.dispute.funds_withdrawn": Outcome.CHARGED_BACK,
     "charge.dispute.funds_reinstated": Outcome.REINSTATED,
+    # Where it was won.
+    "charge.dispute.closed": Outcome.REINSTATED,
 }
 
 
@@ -98,17 +100,9 @@ def verify(headers: Mapping[str, str], body: bytes, secrets: Sequence[str], now:
 def events(body: bytes, from_amount: FromAmount) -> list[ProviderEvent]:
     """What a verified body says: one event, or none where it says nothing of interest. Raises UnreadableWebhook."""
     event = reading.model_of(_Event, body)
-    if event.type in _INTENT_OUTCOMES or event.type == "charge.succeeded":
-        return [_deposit(event, from_amount)]
-    if event.type in ("refund.created", "refund.updated", "refund.failed"):
-        return [_refund(event, from_amount)]
-    if event.type in _DISPUTE_OUTCOMES:
-        return [_dispute(event, from_amount, _DISPUTE_OUTCOMES[event.type])]
-    if event.type == "charge.dispute.closed" and event.data.object.get("status") == "won":
-        return [_dispute(event, from_amount, Outcome.REINSTATED)]
-    if event.type in ("transfer.created", "transfer.reversed"):
-        return [_transfer(event, from_amount)]
-    return []
+    read = READ.get(event.type)
+    found = None if read is None else read(event, from_amount)
+    return [] if found is None else [found]
 
 
 def failure(found: _Failure | None) -> str | None:
@@ -168,8 +162,10 @@ def _refund(event: _Event, from_amount: FromAmount) -> ProviderEvent:
     return made._replace(of_reference=found.payment_intent, instrument=None)
 
 
-def _dispute(event: _Event, from_amount: FromAmount, outcome: Outcome) -> ProviderEvent:
-    found = reading.part_of(_Object, event.data.object)
+def _dispute(event: _Event, from_amount: FromAmount) -> ProviderEvent | None:
+    found, outcome = reading.part_of(_Object, event.data.object), _DISPUTE_OUTCOMES[event.type]
+    if event.type == "charge.dispute.closed" and found.status != "won":
+        return None
     return _event(
         event,
         found,
@@ -226,3 +222,12 @@ def _event(
         last4=last4,
         occurred_at=datetime.fromtimestamp(event.created, UTC),
     )
+
+
+# What is read, by the event's type. Stripe is asked for these alone; any other says nothing of interest.
+READ: Mapping[str, Callable[[_Event, FromAmount], ProviderEvent | None]] = {
+    **dict.fromkeys((*_INTENT_OUTCOMES, "charge.succeeded"), _deposit),
+    **dict.fromkeys(("refund.created", "refund.updated", "refund.failed"), _refund),
+    **dict.fromkeys(_DISPUTE_OUTCOMES, _dispute),
+    **dict.fromkeys(("transfer.created", "transfer.reversed"), _transfer),
+}
