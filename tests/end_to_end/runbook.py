@@ -8,7 +8,8 @@ from ops.infrastructure.postgres import wheel_programs
 from tests.end_to_end import support
 from tests.end_to_end.support import Platform
 
-PAGE = Path(__file__).parents[2] / "docs" / "runbook.md"
+DOCS = Path(__file__).parents[2] / "docs"
+PAGE = DOCS / "runbook.md"
 _BLOCK = re.compile(r"^( *)```sh\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
 
 

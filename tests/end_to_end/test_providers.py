@@ -11,6 +11,7 @@ import pytest
 from stripe import WebhookSignature
 
 from tests.end_to_end import support
+from tests.end_to_end.runbook import DOCS, commands, run
 from tests.end_to_end.stand_ins import StandIn, standing_in
 from tests.end_to_end.support import Ask, Platform, asking, known, let_through, until
 
@@ -71,6 +72,10 @@ def until_it_is(ask: Ask, payment_id: str, *stands: str) -> None:
 
 def at(found: Any) -> tuple[str, str]:
     return found["status"], found["posted"]
+
+
+def test_the_guide_sees_that_both_are_connected(platform: Platform) -> None:
+    assert run(platform, commands((DOCS / "providers.md").read_text())) == "stripe 401\npaypal 401\n"
 
 
 def test_a_card_pays_in_when_stripe_says_so_and_is_paid_as_a_refund(
