@@ -281,6 +281,10 @@ class PaymentWorker:
             before = await kept.lock(connection, payment_id)
             if before is None:
                 return False
+            if before.step() is not None:
+                # Somebody was ahead. The wallet may have done what is due there: first that is known, then it is asked.
+                await kept.save(connection, before, payments.in_hand(replace(before, news=True, asks=0), now), now)
+                return True
             after = payments.answered(before, answer, now)
             if after is None:
                 assert answer is not None

@@ -56,8 +56,9 @@ class FakeProvider:
     books: dict[UUID, Booking] = field(default_factory=dict)
     calls: Counter[str] = field(default_factory=Counter)
     outgoing: list[ProviderEvent] = field(default_factory=list)
-    # What happens elsewhere while a request is on its way.
+    # What happens elsewhere while a request is on its way, and while it looks something up.
     before: Callable[[], Awaitable[None]] | None = None
+    while_looking: Callable[[], Awaitable[None]] | None = None
     now: datetime = MOMENT
 
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
@@ -81,6 +82,8 @@ class FakeProvider:
             return ProviderAnswer(Outcome.UNKNOWN, None, "no answer", None)
         if self.payouts_by_reference and (direction, reference) == (Direction.WITHDRAWAL, None):
             return UNNAMED
+        if self.while_looking is not None:
+            await self.while_looking()
         booking = self.books.get(payment_id)
         return None if booking is None else self._answer(booking)
 
@@ -201,6 +204,8 @@ class ModelWallet:
         self.mood = random.Random(0)
         self.trouble = 0.0
         self.away = False
+        # It decides, and nobody hears of it.
+        self.unheard = False
         self.before: Callable[[], Awaitable[None]] | None = None
 
     async def ask(self, command: Command, within_s: float) -> LedgerEvent | None:
@@ -220,7 +225,7 @@ class ModelWallet:
                 self._post(command, entry)
             event = _event(command, reason, entry, len(self.decided) + 1)
             self.decided[command.command_id] = (command, event)
-        return None if self.mood.random() < self.trouble else event
+        return None if self.unheard or self.mood.random() < self.trouble else event
 
     async def check(self, command: Command) -> Check:
         """As `Wallet.check`."""

@@ -99,6 +99,26 @@ async def test_of_two_who_book_the_same_the_later_one_takes_nothing_back_to_wher
     assert [each for each, _ in groupby(posted)] == [Posted.NOTHING, Posted.CREDITED, Posted.TAKEN_BACK]
 
 
+async def test_what_the_wallet_may_have_done_is_known_before_a_payment_goes_on(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    payment = await payments.go(DEPOSIT)
+    payments.provider.settle_some()
+    payments.now += timedelta(minutes=1)
+
+    async def another_is_ahead() -> None:
+        payments.provider.while_looking, payments.wallet.unheard = None, True
+        await payments.worker.attend(payment.id)
+        payments.wallet.unheard = False
+        assert (await payments.get(payment.id)).posted is Posted.NOTHING
+        payments.provider.take_back(payment.id, Outcome.CHARGED_BACK)
+
+    payments.provider.while_looking = another_is_ahead
+    await payments.worker.attend(payment.id)
+    found = await payments.get(payment.id)
+    assert (found.status, found.posted) == (State.CHARGED_BACK, Posted.TAKEN_BACK)
+    assert payments.wallet.cash[1] == payments.wallet.clearing == 0
+
+
 async def test_a_deposit_that_comes_later_is_asked_after(payments: Setup) -> None:
     payments.provider.at_once = 0
     payment = await payments.go(DEPOSIT)
