@@ -12,6 +12,8 @@ from ops.proof.check import MAX_FINDINGS, Check
 # Whose money, and in which currency; in minor units of it, what came from the player is positive.
 Sums = Mapping[tuple[int, str], int]
 
+# A dispute that was won leaves its deposit where it was.
+_STANDS = frozenset({"completed", "reinstated"})
 _SIGNS = {"deposit": 1, "withdrawal": -1, "refund": -1}
 _PAYMENTS = text(
     """SELECT id::text AS payment_id, direction, user_id, amount_minor, currency, status, of_payment::text
@@ -48,7 +50,7 @@ async def of_payments(connection: AsyncConnection, provider: str) -> Sequence[Mo
             row.payment_id,
             row.direction if row.of_payment is None else "refund",
             *(row.user_id, row.amount_minor, row.currency),
-            moved=row.status == "completed" or (row.status == "refunded" and row.payment_id in given_back),
+            moved=row.status in _STANDS or (row.status == "refunded" and row.payment_id in given_back),
         )
         for row in rows
     ]
@@ -65,7 +67,7 @@ def of_books(books: Iterable[Mapping[str, Any]]) -> Sequence[Moved]:
     return [
         Moved(
             *(row["payment_id"], row["direction"], row["user_id"], row["amount_minor"], row["currency"]),
-            moved=row["outcome"] == "completed",
+            moved=row["outcome"] in _STANDS,
         )
         for row in books
     ]

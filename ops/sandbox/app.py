@@ -140,6 +140,10 @@ def _control(desk: Desk, books: Books) -> APIRouter:
     async def settle(payment_id: UUID, wanted: Settlement) -> dict[str, Any]:
         return _shown(desk.settle(str(payment_id), wanted.outcome))
 
+    @router.post("/payments/{payment_id}/webhooks")
+    async def tell_again(payment_id: UUID) -> dict[str, Any]:
+        return _shown(desk.tell_again(str(payment_id)))
+
     @router.get("/webhooks")
     async def webhooks() -> dict[str, int]:
         return {"waiting": books.waiting()}

@@ -78,6 +78,11 @@ class Books:
             )
             self._queue(webhooks)
 
+    def tell(self, webhooks: Sequence[Webhook]) -> None:
+        """Have webhooks sent."""
+        with self._connection:
+            self._queue(webhooks)
+
     def find(self, payment_id: str) -> Payment | None:
         """A payment by our id."""
         return next(iter(self._payments("WHERE payment_id = ?", (payment_id,))), None)

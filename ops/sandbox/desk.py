@@ -61,16 +61,26 @@ class Desk:
         return payment
 
     def settle(self, payment_id: str, outcome: Outcome) -> Payment:
-        """Bring a payment to this end, by hand: what waits, or a deposit that is charged back, or not after all."""
+        """Bring a payment to this end, by hand: what waits, or a deposit that is charged back, or not after all.
+
+        Raises NotFound, InvalidInput: a deposit of which something has gone back is not charged back here.
+        """
         payment = self.find(payment_id)
         allowed = payment.outcome is Outcome.PROCESSING and outcome in (Outcome.COMPLETED, Outcome.FAILED)
         disputed = payment.direction is Direction.DEPOSIT and (payment.outcome, outcome) in _DISPUTES
+        disputed = disputed and not self._books.refunded(payment.reference)
         if not allowed and not disputed:
             raise InvalidInput([FieldError("outcome", f"cannot follow {payment.outcome}")])
         payment, faults, now = _settled(payment, outcome), self._books.faults(), self._clock()
         told = messages.bodies(payment, now)
         chance = self.chance(faults, f"{payment_id}-{outcome}")
         self._books.settle(payment, self._webhooks(payment, told, faults, chance), now)
+        return payment
+
+    def tell_again(self, payment_id: str) -> Payment:
+        """Send what is told of how a payment stands once more, whatever the faults are. Raises NotFound."""
+        payment, now = self.find(payment_id), self._clock()
+        self._books.tell([Webhook(payment.by_paypal(), body, False, now) for body in messages.bodies(payment, now)])
         return payment
 
     def find(self, payment_id: str) -> Payment:

@@ -270,8 +270,24 @@ class TestReports:
                 assert (row.kind, row.amount_minor, row.reference) == (*expected, deposit.reference)
                 assert row.occurred_at.date() == day
 
+    async def test_a_deposit_of_which_some_has_gone_back_is_not_charged_back(self, sandbox: Setup) -> None:
+        asked = request()
+        deposit = await sandbox.adapter.deposit(asked)
+        assert deposit.reference is not None
+        await sandbox.adapter.refund(request(amount_minor=1), deposit.reference)
+        path = f"/control/payments/{asked.payment_id}"
+        assert (await sandbox.http.post(path, json={"outcome": "charged_back"})).status_code == 422
+
 
 class TestWebhooks:
+    async def test_one_that_was_lost_is_sent_again_on_demand(self, sandbox: Setup) -> None:
+        asked = request()
+        await sandbox.plan(drop=1)
+        await sandbox.adapter.deposit(asked)
+        assert await sandbox.told() == []
+        assert (await sandbox.http.post(f"/control/payments/{asked.payment_id}/webhooks")).status_code == 200
+        assert {event.outcome for event in await sandbox.told()} == {Outcome.COMPLETED}
+
     async def test_one_that_is_not_taken_is_sent_again_signed_anew(self, sandbox: Setup) -> None:
         await sandbox.adapter.pay_out(request())
         sandbox.answers = [503]
