@@ -11,7 +11,7 @@ import os
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,11 @@ FAULTS = {
     **dict.fromkeys(("forge", "contradict", "decline", "no_answer", "refuse"), 0.12),
 }
 SETTLED_WITHIN_S = 180.0
+# How often a deposit comes to a dispute while time goes by.
+DISPUTED = 0.3
+KILLS = max(1, PAYMENTS // 100)
+KILLED_WITHIN_S = 60.0
+NEXT_IN_DISPUTE = {"completed": "charged_back", "charged_back": "reinstated"}
 OPEN = "('created', 'pending', 'processing', 'unknown')"
 UNSETTLED = f"""SELECT id, direction, status, posted, due_at, news, asks, reason FROM payments.payments
     WHERE (due_at IS NOT NULL OR status IN {OPEN}) AND waits_for IS NULL LIMIT 10"""
@@ -96,6 +101,7 @@ class World:
         ]
         self.door.instances = self.instances
         self.kills: Counter[str] = Counter()
+        self.enough_fell = asyncio.Event()
         headers = {"Authorization": f"Bearer {SANDBOX_TOKEN}"}
         self.provider = httpx2.AsyncClient(base_url=self.sandbox.url, headers=headers, trust_env=False, timeout=30)
 
@@ -119,6 +125,8 @@ class World:
             for each in falling:
                 each.kill()
                 self.kills[each.name] += 1
+            if self.kills.total() >= KILLS:
+                self.enough_fell.set()
             if self.wallet in falling:
                 # Another wallet would wait for the dead one's session to end.
                 await forget_members(self.kafka)
@@ -126,6 +134,12 @@ class World:
                 each.start()
             for each in falling:
                 await each.until_ready()
+
+    async def until_enough_fell(self, beside: Sequence[asyncio.Task[None]]) -> None:
+        """Wait until enough went wrong, or something beside has ended: players may be done before."""
+        enough = asyncio.create_task(self.enough_fell.wait())
+        await asyncio.wait((enough, *beside), timeout=KILLED_WITHIN_S, return_when=asyncio.FIRST_COMPLETED)
+        enough.cancel()
 
     def _falling(self) -> list[Service]:
         """Mostly one of the payments services, now and then all of them, the wallet or the provider, or everybody."""
@@ -140,6 +154,8 @@ class World:
             with suppress(httpx2.TransportError):
                 # The provider may be down, too.
                 await self.end_what_waits(0.5)
+                if self.draw.random() < DISPUTED:
+                    await self.dispute()
 
     async def bring_forward(self) -> None:
         """Let the pauses be over."""
@@ -152,6 +168,24 @@ class World:
                 outcome = self.draw.choice(("completed", "completed", "failed"))
                 path = f"/control/payments/{booked['payment_id']}"
                 (await self.provider.post(path, json={"outcome": outcome})).raise_for_status()
+
+    async def dispute(self) -> None:
+        """Have one deposit charged back, or the dispute of one that was end well."""
+        books = (await self.provider.get("/books")).raise_for_status().json()
+        standing = [each for each in books if each["direction"] == "deposit" and each["outcome"] in NEXT_IN_DISPUTE]
+        for booked in self.draw.sample(standing, len(standing)):
+            outcome, path = NEXT_IN_DISPUTE[booked["outcome"]], f"/control/payments/{booked['payment_id']}"
+            answer = await self.provider.post(path, json={"outcome": outcome})
+            if answer.status_code == 200:
+                return
+            # Some of it has gone back.
+            assert answer.status_code == 422, answer.text
+
+    async def tell_of_disputes(self) -> None:
+        """What was lost of them comes in the end: a payment that is completed is not asked after for ever."""
+        for booked in (await self.provider.get("/books")).raise_for_status().json():
+            if booked["outcome"] in ("charged_back", "reinstated"):
+                (await self.provider.post(f"/control/payments/{booked['payment_id']}/webhooks")).raise_for_status()
 
     async def until_settled(self) -> None:
         """Wait until the provider has nothing left to tell, and we nothing left to do."""
@@ -196,6 +230,7 @@ async def in_the_end_all_agree(world: World) -> None:
         beside = [asyncio.create_task(world.kill()), asyncio.create_task(world.pass_time())]
         try:
             await payers.pay(PAYMENTS)
+            await world.until_enough_fell(beside)
             for task in beside:
                 assert not task.done(), task.exception()
         finally:
@@ -207,6 +242,8 @@ async def in_the_end_all_agree(world: World) -> None:
                 each.start()
             await each.until_ready()
         await world.plan({})
+        await world.dispute()
+        await world.tell_of_disputes()
         await world.until_settled()
         await verify(world, payers)
 
@@ -233,9 +270,10 @@ async def verify(world: World, payers: Payers) -> None:
     heard = Counter(dict(await world.rows("SELECT became, count(*) FROM payments.payment_events GROUP BY became")))
     print(f"kills {dict(world.kills)}; payments {dict(statuses)}")
     print(f"webhooks {dict(world.door.webhooks)}; heard {dict(heard)}")
-    assert world.kills.total() >= max(1, PAYMENTS // 100)
+    assert world.kills.total() >= KILLS
     assert statuses["completed"] > PAYMENTS / 10
     assert statuses["failed"] > 0
+    assert statuses["charged_back"] + statuses["reinstated"] > 0
     # Some withdrawals went out as refunds of deposits.
     as_refunds = "direction = 'withdrawal' AND of_payment IS NOT NULL AND status = 'completed'"
     assert await world.rows(f"SELECT id FROM payments.payments WHERE {as_refunds} LIMIT 1")
