@@ -1,11 +1,11 @@
 """Refunds and disputes: what of a deposit goes back, who began it, and what is booked of it when."""
 
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID, uuid4, uuid5
 
 import pytest
 
-from payments_service.domain.ledger import Posted
+from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent
 from payments_service.domain.states import State
@@ -109,6 +109,20 @@ async def test_a_refund_begun_at_the_provider_lands_once(payments: Setup) -> Non
     assert await payments.inbound.take("sandbox", [again]) == ["repeated"]
     assert (await payments.get(deposit.id)).refunded_minor == 300
     assert (payments.wallet.cash[1], payments.wallet.posted(Kind.REFUND)) == (700, 1)
+
+
+async def test_a_refund_that_fails_after_it_was_sent_is_shown_and_reversed_by_staff(payments: Setup) -> None:
+    deposit = await payments.go(DEPOSIT)
+    sent = UUID((await refund(payments, deposit, asked("4.00"))).json()[0]["id"])
+    payments.provider.take_back(sent, Outcome.FAILED)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    assert (payments.wallet.cash[1], await payments.exceptions()) == (600, [("contradiction", "provider")])
+    await payments.by_staff(uuid5(sent, Step.REFUND.value), 400)
+    assert payments.wallet.cash[1] == 1000
+    async with databases.reading(payments.engine) as connection:
+        (source,) = await closed_loop.sources(connection, 1, "USD")
+    assert source.net_minor == 1000
 
 
 async def test_a_refund_of_more_than_there_was_is_shown_and_moves_nothing(payments: Setup) -> None:
