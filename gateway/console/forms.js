@@ -5,8 +5,8 @@ import { query } from "./api.js";
 
 let count = 0;
 
-// A field with its label. `options` makes a choice of it: pairs of a value and its text.
-export function field(label, name, { options = null, needed = true, hint = null, ...more } = {}) {
+// A field with its label. `options` makes a choice of it: pairs of a value and its text. `wide` leaves room for them.
+export function field(label, name, { options = null, needed = true, hint = null, wide = false, ...more } = {}) {
   const id = `field-${(count += 1)}`;
   const option = ([value, text]) => el("option", { value, selected: value === more.value }, text);
   const control = options === null
@@ -15,7 +15,7 @@ export function field(label, name, { options = null, needed = true, hint = null,
   const wrong = el("span.problem", { id: `${id}-wrong` });
   control.setAttribute("aria-describedby", wrong.id);
   const help = hint && el("span.hint", {}, hint);
-  const made = el("div.field", {}, el("label", { htmlFor: id }, label), control, help, wrong);
+  const made = el(wide ? "div.field.wide" : "div.field", {}, el("label", { htmlFor: id }, label), control, help, wrong);
   return Object.assign(made, { control, wrong, needed });
 }
 

@@ -69,7 +69,7 @@ function batchTable(batches) {
 function settlingAgain(batches) {
   if (!batches.length) return null;
   const options = batches.map((each) => [each.id, `${each.day}, ${each.provider}, ${each.currency}: ${each.status}`]);
-  const file = { type: "file", accept: ".csv,text/csv", needed: false };
+  const file = { type: "file", accept: ".csv,text/csv", needed: false, wide: true };
   const report = field("Report (CSV), if it is brought by hand", "report", file);
   const place = el("div");
   const settle = async ({ batch }) => {
@@ -79,5 +79,5 @@ function settlingAgain(batches) {
     place.replaceChildren(batchTable([after]));
   };
   return el("details", {}, el("summary", {}, "Settle a batch again, with the provider's report or one brought by hand"),
-    form([field("Batch", "batch", { options }), report], [{ label: "Settle again", act: settle }]), place);
+    form([field("Batch", "batch", { options, wide: true }), report], [{ label: "Settle again", act: settle }]), place);
 }
