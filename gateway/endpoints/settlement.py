@@ -16,7 +16,7 @@ from gateway.endpoints.door import Door
 from gateway.endpoints.payments import passed
 from gateway.endpoints.players import MAX_PAGE_ROWS, PAGE_ROWS
 from gateway.repository.passing import Passed
-from gateway.repository.payments import BATCH, BATCHES, EXCEPTION, EXCEPTIONS, PaymentReads
+from gateway.repository.payments import BATCH, BATCHES, EXCEPTION, EXCEPTIONS, SETTLED_WITHIN_S, PaymentReads
 from gateway.repository.records import Records
 from shared.contracts.payments import (
     AskedResolution,
@@ -50,7 +50,7 @@ def router(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         asked = views.read_batch_request(await headers.json_body(request))
         told = asked.model_dump(mode="json", exclude={"report"})
         await records.add(entry("SETTLEMENT", caller, request_id_of(request), after=told))
-        found = await payments.settle("/settlement-batches", asked)
+        found = await payments.ask(BATCH, "/settlement-batches", asked, within_s=SETTLED_WITHIN_S)
         return _batch(found, HTTPStatus.CREATED)
 
     @api.get("", summary="Settlement batches, the newest first", responses=described.problem_answers())
@@ -76,7 +76,7 @@ def router(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
         asked = views.read_retry(await headers.json_body(request))
         told: dict[str, JsonValue] = {"batch_id": str(batch_id), "report": asked.report is not None}
         await records.add(entry("SETTLEMENT_RETRY", caller, request_id_of(request), after=told))
-        found = await payments.settle(f"/settlement-batches/{batch_id}/retry", asked)
+        found = await payments.ask(BATCH, f"/settlement-batches/{batch_id}/retry", asked, within_s=SETTLED_WITHIN_S)
         return _batch(found)
 
     return api

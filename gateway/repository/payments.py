@@ -9,6 +9,7 @@ from pydantic import BaseModel, TypeAdapter
 from gateway.repository import decoded
 from gateway.repository.passing import Passed, passed
 from shared.contracts.payments import AvailabilityView, BatchView, ExceptionView, PaymentDetail, PaymentView
+from shared.journal import TIMEOUT_S
 
 T = TypeVar("T")
 
@@ -20,7 +21,7 @@ BATCHES = TypeAdapter(list[BatchView])
 EXCEPTION = TypeAdapter(ExceptionView)
 EXCEPTIONS = TypeAdapter(list[ExceptionView])
 
-# A large day's report takes the payments service a while.
+# A batch is matched with its report before the answer, which takes a while for a large day's.
 SETTLED_WITHIN_S = 60.0
 
 
@@ -37,16 +38,12 @@ class PaymentReads:
         params = {name: value for name, value in (query or {}).items() if value is not None}
         return _of(form, await passed(self._payments, self._payments.build_request("GET", path, params=params)))
 
-    async def ask(self, form: TypeAdapter[T], path: str, body: BaseModel, method: str = "POST") -> T | Passed:
+    async def ask(
+        self, form: TypeAdapter[T], path: str, body: BaseModel, method: str = "POST", within_s: float = TIMEOUT_S
+    ) -> T | Passed:
         """As `read`, of what is asked for."""
-        request = self._payments.build_request(method, path, json=body.model_dump(mode="json"))
+        request = self._payments.build_request(method, path, json=body.model_dump(mode="json"), timeout=within_s)
         return _of(form, await passed(self._payments, request))
-
-    async def settle(self, path: str, body: BaseModel) -> BatchView | Passed:
-        """As `ask`, of a batch that is matched with its report before the answer."""
-        asked = body.model_dump(mode="json")
-        request = self._payments.build_request("POST", path, json=asked, timeout=SETTLED_WITHIN_S)
-        return _of(BATCH, await passed(self._payments, request))
 
     async def webhook(self, provider: str, body: bytes, headers: Mapping[str, str]) -> Passed:
         """Pass a provider's webhook on, as it came."""

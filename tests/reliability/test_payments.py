@@ -45,9 +45,9 @@ FAULTS = {
 SETTLED_WITHIN_S = 180.0
 # How often a deposit comes to a dispute while time goes by.
 DISPUTED = 0.3
+NEXT_IN_DISPUTE = {"completed": "charged_back", "charged_back": "reinstated"}
 KILLS = max(1, PAYMENTS // 100)
 KILLED_WITHIN_S = 60.0
-NEXT_IN_DISPUTE = {"completed": "charged_back", "charged_back": "reinstated"}
 OPEN = "('created', 'pending', 'processing', 'unknown')"
 UNSETTLED = f"""SELECT id, direction, status, posted, due_at, news, asks, reason FROM payments.payments
     WHERE (due_at IS NOT NULL OR status IN {OPEN}) AND waits_for IS NULL LIMIT 10"""
