@@ -191,10 +191,10 @@ class TestWorkers:
     async def test_many_records_are_each_carried_out_once(
         self, http: httpx2.AsyncClient, make: Make, worker: Reconciler, metrics: Metrics
     ) -> None:
-        made = [await asked(http) for _ in range(6)]
-        await asyncio.gather(*(make().look() for _ in range(3)))
+        made = [await asked(http) for _ in range(12)]
+        await asyncio.gather(*(make().look() for _ in range(5)))
         assert {(await again(http, each.id)).status for each in made} == {"finished"}
-        assert 'langsense_reconciliations_finished_total{cause="on_demand"} 6.0' in metrics.exposition().decode()
+        assert 'langsense_reconciliations_finished_total{cause="on_demand"} 12.0' in metrics.exposition().decode()
 
     async def test_one_that_is_under_way_is_left_to_who_does_it(
         self,

@@ -36,6 +36,9 @@ _STANDING = text(
         (SELECT discrepancy_count FROM reconciliations WHERE status = 'finished' ORDER BY finished_at DESC LIMIT 1)
             AS discrepancies"""
 )
+# Two who take at once would look at the same record: PostgreSQL locks it for the second as well, until its transaction
+# ends, though it turns out to be taken, and the first finds it locked when it goes to work.
+_TAKING = text("SELECT pg_advisory_xact_lock(hashtextextended(current_schema() || '.reconciliations', 0))")
 _TAKE = sql(
     f"""UPDATE reconciliations r SET started_at = clock_timestamp(), attempts = r.attempts + 1,
         status = CASE WHEN r.attempts < {MAX_ATTEMPTS} THEN 'running' ELSE 'failed' END,
@@ -102,6 +105,7 @@ class Reconciliations:
         period may have ended meanwhile.
         """
         async with database.transaction(self._engine) as connection:
+            await connection.execute(_TAKING)
             taken = (await connection.execute(_TAKE, {"taken_for": TAKEN_FOR})).first()
             if taken is not None:
                 await connection.execute(text("SELECT lane FROM lanes ORDER BY lane FOR SHARE"))
