@@ -46,7 +46,7 @@ def rounds(user_id: int, wins: int) -> list[GameRound]:
             payout_minor=200,
             currency="USD",
             win_probability_ppm=485_000,
-            occurred_at=NOW - timedelta(minutes=wins - number),
+            occurred_at=NOW - timedelta(minutes=STREAK + 1 - number),
         )
         for number in range(wins)
     ]
@@ -76,14 +76,25 @@ async def client(live_settings: Settings) -> AsyncIterator[httpx2.AsyncClient]:
         yield client
 
 
+async def streak(client: httpx2.AsyncClient, user_id: int) -> dict[str, Any]:
+    """What the score says of a player's wins in a row."""
+    reasons = (await score(client, user_id))["reasons"]
+    return next((reason for reason in reasons if reason["rule"] == "winning_streak"), {"seen": 0})
+
+
+async def have_won(client: httpx2.AsyncClient, publisher: Publisher, user_id: int, wins: int = STREAK) -> None:
+    """A player whose wins have all been read: the first flag may come before the last win."""
+    await play(publisher, user_id, wins)
+
+    async def read() -> bool:
+        return bool((await streak(client, user_id))["seen"] == wins)
+
+    await eventually(read)
+
+
 async def flag(client: httpx2.AsyncClient, publisher: Publisher, user_id: int) -> dict[str, Any]:
     """A flag for a player who won too often."""
-    await play(publisher, user_id)
-
-    async def raised() -> bool:
-        return bool((await client.get(f"/fraud/flags?user_id={user_id}")).json())
-
-    await eventually(raised)
+    await have_won(client, publisher, user_id)
     (found,) = (await client.get(f"/fraud/flags?user_id={user_id}")).json()
     return dict(found)
 
@@ -92,18 +103,19 @@ async def test_a_streak_gives_a_score_a_flag_and_one_alert(
     client: httpx2.AsyncClient, publisher: Publisher, engine: AsyncEngine
 ) -> None:
     found = await flag(client, publisher, 42)
-    await play(publisher, 42)
     told = await score(client, 42)
     assert told["score"] > 75
     assert told["level"] == "FRAUDULENT"
-    streak = next(reason for reason in told["reasons"] if reason["rule"] == "winning_streak")
-    assert streak["text"] == "25 wins in a row; the threshold is 20"
-    assert (streak["seen"], streak["against"], len(streak["evidence"])) == (25, 20, 10)
+    won = await streak(client, 42)
+    assert won["text"] == "25 wins in a row; the threshold is 20"
+    assert (won["seen"], won["against"], len(won["evidence"])) == (25, 20, 10)
     assert found["status"] == "open"
     history = (await client.get("/users/42/fraud-score/history")).json()
     assert history[0]["level"] == "FRAUDULENT"
+    # The same wins once more, and a new one behind them: once that is read, so were they.
+    await have_won(client, publisher, 42, STREAK + 1)
     async with databases.reading(engine) as connection:
-        assert len((await connection.execute(select(games))).all()) == STREAK
+        assert len((await connection.execute(select(games))).all()) == STREAK + 1
 
     async def published() -> bool:
         async with databases.reading(engine) as connection:
