@@ -35,8 +35,9 @@ SERVERS = pytest.StashKey[set[str]]()
 def pytest_configure(config: pytest.Config) -> None:
     """A wrong choice ends the run before it begins."""
     prefer_containers()
-    # How long it takes to make an example says how busy the machine is, and nothing of what is tested.
-    hypothesis.settings.register_profile("tests", suppress_health_check=[hypothesis.HealthCheck.too_slow])
+    # How long an example takes, to make or to run, says how busy the machine is, and nothing of what is tested.
+    too_slow = hypothesis.HealthCheck.too_slow
+    hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[too_slow])
     hypothesis.settings.load_profile("tests")
     config.stash[SERVERS] = set()
 
