@@ -47,6 +47,7 @@ payments = Table(
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True)),
     Column("settled_at", DateTime(timezone=True), comment="when it was known to be completed"),
+    Column("taken_at", DateTime(timezone=True), comment="when the wallet took the money from the player"),
     Column("due_at", DateTime(timezone=True), comment="when somebody has to look at it; null: nothing to do"),
     Column("id", Uuid, nullable=False),
     Column("group_id", Uuid, nullable=False, comment="those of one withdrawal that is split share one hold"),

@@ -111,9 +111,10 @@ class Cashier:
         books = payments.of_books((await self._sandbox.get("/books")).raise_for_status().json())
         async with proof.snapshot(self._places.database_urls["payments"], "payments") as connection:
             ours = await payments.of_payments(connection, PROVIDER)
+            ahead = await payments.ahead(connection, PROVIDER)
         async with proof.snapshot(self._places.database_urls["wallet"]) as connection:
             ledger = await payments.of_ledger(connection, PROVIDER)
-        return payments.agreement(books, ours, ledger)
+        return payments.agreement(books, ours, ledger, ahead)
 
 
 def _left(payment: Mapping[str, Any]) -> bool:

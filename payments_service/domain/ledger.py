@@ -44,6 +44,7 @@ class Step(StrEnum):
     CHARGEBACK = "chargeback"
     RETURNED = "returned"
     REINSTATE = "reinstate"
+    NOT_REFUNDED = "not_refunded"
 
 
 _D, _W, _R = Direction.DEPOSIT, Direction.WITHDRAWAL, Direction.REFUND
@@ -52,7 +53,6 @@ DUE: dict[tuple[Direction, State, Posted], Step] = {
     (_D, State.COMPLETED, Posted.NOTHING): Step.CREDIT,
     # What went back of a deposit is booked by its refunds, each by itself.
     (_D, State.REFUNDED, Posted.NOTHING): Step.CREDIT,
-    (_R, State.COMPLETED, Posted.NOTHING): Step.REFUND,
     (_D, State.CHARGED_BACK, Posted.CREDITED): Step.CHARGEBACK,
     (_D, State.REINSTATED, Posted.NOTHING): Step.CREDIT,
     (_D, State.REINSTATED, Posted.TAKEN_BACK): Step.REINSTATE,
@@ -67,6 +67,14 @@ DUE: dict[tuple[Direction, State, Posted], Step] = {
     (_W, State.COMPLETED, Posted.RELEASED): Step.PAID_LATE,
     (_W, State.REFUNDED, Posted.CAPTURED): Step.RETURNED,
     (_W, State.CHARGED_BACK, Posted.CAPTURED): Step.RETURNED,
+    # Taken before it goes out: nobody plays with what goes back. One that its provider began is taken once it is done.
+    (_R, State.CREATED, Posted.NOTHING): Step.REFUND,
+    (_R, State.COMPLETED, Posted.NOTHING): Step.REFUND,
+    (_R, State.FAILED, Posted.TAKEN_BACK): Step.NOT_REFUNDED,
+    (_R, State.CANCELLED, Posted.TAKEN_BACK): Step.NOT_REFUNDED,
+    (_R, State.COMPLETED, Posted.RELEASED): Step.PAID_LATE,
+    (_R, State.REFUNDED, Posted.TAKEN_BACK): Step.RETURNED,
+    (_R, State.REFUNDED, Posted.CAPTURED): Step.RETURNED,
 }
 
 AFTER: dict[Step, Posted] = {
@@ -79,11 +87,11 @@ AFTER: dict[Step, Posted] = {
     Step.CHARGEBACK: Posted.TAKEN_BACK,
     Step.RETURNED: Posted.RELEASED,
     Step.REINSTATE: Posted.CREDITED,
+    Step.NOT_REFUNDED: Posted.RELEASED,
 }
-# A hold that is no longer there was released by the wallet: its time was over.
+# Of what has gone out. A hold that is no longer there was released by the wallet: its time was over.
 AFTER_REFUSAL: dict[Step, Posted] = {
     Step.CREDIT: Posted.REFUSED,
-    Step.HOLD: Posted.REFUSED,
     Step.CAPTURE: Posted.RELEASED,
     Step.RELEASE: Posted.RELEASED,
 }
@@ -98,15 +106,17 @@ _KINDS: dict[Step, Kind] = {
     Step.CHARGEBACK: Kind.CHARGEBACK,
     Step.RETURNED: Kind.REVERSAL,
     Step.REINSTATE: Kind.REVERSAL,
+    Step.NOT_REFUNDED: Kind.REVERSAL,
 }
 _REASONS: dict[Step, str] = {
     Step.PAID_LATE: "the provider paid out what it had reported as failed",
     Step.RETURNED: "the payout came back",
     Step.REINSTATE: "the dispute was won",
+    Step.NOT_REFUNDED: "the refund did not go out",
 }
 # The command that took the money from the player, and what takes that back.
-TAKES = frozenset({Step.CAPTURE, Step.PAID_LATE, Step.CHARGEBACK})
-_TAKES_BACK = frozenset({Step.RETURNED, Step.REINSTATE})
+TAKES = frozenset({Step.CAPTURE, Step.PAID_LATE, Step.REFUND, Step.CHARGEBACK})
+_TAKES_BACK = frozenset({Step.RETURNED, Step.REINSTATE, Step.NOT_REFUNDED})
 # Those of one withdrawal that is split stand under one hold.
 _OF_THE_HOLD = frozenset({Step.HOLD, Step.CAPTURE, Step.RELEASE})
 _DISPUTED = frozenset({Step.CHARGEBACK, Step.REINSTATE})

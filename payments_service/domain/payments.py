@@ -1,6 +1,6 @@
 """A payment, and what there is to do for it next."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -64,8 +64,8 @@ class Payment:
 
     `cleared`: it was checked, or staff let it through. `news`: the provider said that something has happened, and is
     to be asked what. `asks` counts the questions since it was last sure. `taken_by` is the command that took the money
-    from the player. `of_payment` is the deposit that a refund gives back, or as whose refund a withdrawal goes out.
-    `refunded_minor` is what of a deposit has gone back by either.
+    from the player, at `taken_at`. `of_payment` is the deposit that a refund gives back, or as whose refund a
+    withdrawal goes out. `refunded_minor` is what of a deposit has gone back by either.
     """
 
     id: UUID
@@ -90,6 +90,7 @@ class Payment:
     of_payment: UUID | None = None
     given_back_by: UUID | None = None
     taken_by: UUID | None = None
+    taken_at: datetime | None = None
     fee_minor: int | None = None
     refunded_minor: int = 0
     charged_back_minor: int | None = None
@@ -147,8 +148,9 @@ def next_action(payment: Payment) -> Action | None:
 
 
 def leaves_next(payment: Payment) -> bool:
-    """Whether what is next begins a payment, which the kill switch stops."""
-    return payment.status is State.CREATED and payment.waits_for is None and payment.posted is not Posted.REFUSED
+    """Whether what is next begins a payment, which the kill switch stops. That a refund is booked is no beginning."""
+    is_booked_first = payment.direction is Direction.REFUND and payment.step() is not None
+    return payment.status is State.CREATED and payment.waits_for is None and not is_booked_first
 
 
 def _has_to_go_back(payment: Payment) -> bool:
@@ -216,7 +218,7 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
     if answer is None or (answer == UNNAMED and _was_never_shown(payment)):
         return _unheard_of(payment, now)
     event = states.said(answer.outcome)
-    if event is Event.FAILED and (payment.direction, payment.status) == (Direction.WITHDRAWAL, State.COMPLETED):
+    if event is Event.FAILED and payment.status is State.COMPLETED and payment.direction is not Direction.DEPOSIT:
         # What was paid and in the provider's books has failed has come back: a card may refuse a refund days later.
         event = Event.REFUNDED
     if event is Event.UNKNOWN and payment.status not in states.OPEN:
@@ -294,14 +296,15 @@ def is_overdue(payment: Payment, now: datetime) -> bool:
 def decided(payment: Payment, step: Step, *, granted: bool, reason: str | None, now: datetime) -> Payment:
     """The payment after the wallet decided on a step."""
     if granted:
-        taken_by = ledger.command_id(payment.booked(), step) if step in ledger.TAKES else payment.taken_by
-        return scheduled(replace(payment, posted=ledger.AFTER[step], taken_by=taken_by), now)
-    after = replace(payment, posted=ledger.AFTER_REFUSAL.get(step, Posted.BLOCKED), reason=reason)
-    if step is Step.HOLD:
-        refused = happened(after, Event.REFUSE, now, reason)
+        after = replace(payment, posted=ledger.AFTER[step])
+        if step in ledger.TAKES:
+            after = replace(after, taken_by=ledger.command_id(payment.booked(), step), taken_at=now)
+        return scheduled(after, now)
+    if payment.status is State.CREATED:
+        refused = happened(replace(payment, posted=Posted.REFUSED), Event.REFUSE, now, reason)
         assert refused is not None
         return refused
-    return scheduled(after, now)
+    return scheduled(replace(payment, posted=ledger.AFTER_REFUSAL.get(step, Posted.BLOCKED), reason=reason), now)
 
 
 def refund_of(deposit: Payment, refund_id: UUID, amount_minor: int, now: datetime) -> Payment:
@@ -319,6 +322,8 @@ def refund_of(deposit: Payment, refund_id: UUID, amount_minor: int, now: datetim
         created_at=now,
         instrument=deposit.instrument,
         last4=deposit.last4,
+        # What the wallet did not take is not taken from the player either.
+        posted=Posted.REFUSED if deposit.posted is Posted.REFUSED else Posted.NOTHING,
         cleared=True,
         of_payment=deposit.id,
         due_at=now,
@@ -337,9 +342,14 @@ def begun_elsewhere(deposit: Payment, reference: str, amount_minor: int, now: da
     return replace(refund, status=State.PENDING, reference=reference, requested_by=deposit.provider)
 
 
-def gone_elsewhere(deposit: Payment, amount_minor: int, now: datetime) -> Payment:
-    """The refund of all that is left of a deposit, which its provider says has gone back, and not how."""
-    refund = refund_of(deposit, uuid5(deposit.id, GONE_ELSEWHERE), amount_minor, now)
+def gone_elsewhere(deposit: Payment, refunds: Sequence[Payment], now: datetime) -> Payment | None:
+    """The refund of all that is left of a deposit, which its provider says has gone back, and not how.
+
+    None where our refunds of it are all that there is.
+    """
+    if (left_minor := left_of(deposit, refunds)) <= 0:
+        return None
+    refund = refund_of(deposit, uuid5(deposit.id, f"{GONE_ELSEWHERE}/{len(refunds)}"), left_minor, now)
     return replace(refund, status=State.COMPLETED, settled_at=now, requested_by=deposit.provider)
 
 
@@ -352,12 +362,22 @@ def left_of(deposit: Payment, refunds: Iterable[Payment]) -> int:
     return deposit.amount_minor - sum(refund.amount_minor for refund in refunds if refund.status not in OVER)
 
 
+def in_doubt(deposit: Payment, now: datetime) -> Payment | None:
+    """A deposit that its provider said had gone back, once a refund of ours that counted for that did not go out.
+
+    It is asked again: it may have gone back elsewhere, or not at all. None where nobody said so.
+    """
+    return happened(replace(deposit, news=True, asks=0), Event.CAME_BACK, now)
+
+
 def after_refund(deposit: Payment, amount_minor: int, now: datetime, *, withdrawn: bool = False) -> Payment:
     """A deposit after some of it has gone back: refunded, where that is all of it, and the last was no withdrawal.
 
     A negative amount has come back to us.
     """
     refunded = replace(deposit, refunded_minor=deposit.refunded_minor + amount_minor)
+    if amount_minor < 0:
+        return happened(refunded, Event.CAME_BACK, now) or refunded
     if withdrawn or refunded.refunded_minor < deposit.amount_minor:
         return refunded
     return happened(refunded, Event.REFUNDED, now, deposit.reason) or refunded

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from payments_service.domain import amounts
 from payments_service.domain.ledger import Posted
+from payments_service.domain.payments import OVER
 from payments_service.domain.ports import Direction
 from payments_service.domain.states import State
 
@@ -28,7 +29,10 @@ class BatchStatus(StrEnum):
 
 
 class ExceptionKind(StrEnum):
-    """What does not agree. CONTRADICTION, OVERDUE and BLOCKED are of a payment by itself, not of a batch."""
+    """What does not agree. CONTRADICTION, OVERDUE, BLOCKED and STRANDED are of a payment by itself, not of a batch.
+
+    STRANDED is a deposit that the wallet did not take, and whose provider did not take it back.
+    """
 
     MISSING = "missing"
     EXTRA = "extra"
@@ -39,6 +43,7 @@ class ExceptionKind(StrEnum):
     CONTRADICTION = "contradiction"
     OVERDUE = "overdue"
     BLOCKED = "blocked"
+    STRANDED = "stranded"
 
 
 class Side(StrEnum):
@@ -91,7 +96,7 @@ class Known(NamedTuple):
 
 
 class Moved(NamedTuple):
-    """A payment that moved money, as its settlement needs it. `back_at` is when a payout came back to us."""
+    """A payment that moved money, as its settlement needs it."""
 
     id: UUID
     direction: Direction
@@ -104,23 +109,30 @@ class Moved(NamedTuple):
     reference: str | None
     of_payment: UUID | None
     taken_by: UUID | None
+    taken_at: datetime | None
     settled_at: datetime | None
     charged_back_at: datetime | None
     changed_at: datetime | None
 
     def at_provider(self) -> list[tuple[datetime | None, Movement, int]]:
         """When it moved how much at its provider, where a withdrawal may have gone as the refund of a deposit."""
-        if self.direction is not Direction.WITHDRAWAL or self.of_payment is None:
-            return self.movements()
-        signs = {Movement.OUT: 1, Movement.BACK: -1}
-        return [(at, Movement.BACK, signs[movement] * amount) for at, movement, amount in self.movements()]
+        if self.of_payment is None:
+            return self.in_ledger()
+        came_back_at = self.changed_at if self.came_back() else None
+        return [(self.settled_at, Movement.BACK, self.amount_minor), (came_back_at, Movement.BACK, -self.amount_minor)]
 
-    def movements(self) -> list[tuple[datetime | None, Movement, int]]:
-        """When it moved how much: what goes back is about the payment that it undoes."""
+    def in_ledger(self) -> list[tuple[datetime | None, Movement, int]]:
+        """When it moved how much in the ledger: what goes back is about the payment that it undoes."""
         disputed = self.charged_back_minor or 0
         match self.direction:
             case Direction.REFUND:
-                return [(self.settled_at, Movement.BACK, self.amount_minor)]
+                # Taken from the player before it goes out, and given back where it does not.
+                taken_at = self.taken_at or (self.settled_at if self.status is State.COMPLETED else None)
+                given_back_at = self.changed_at if self.taken_at is not None and self.status in OVER else None
+                return [
+                    (taken_at, Movement.BACK, self.amount_minor),
+                    (given_back_at, Movement.BACK, -self.amount_minor),
+                ]
             case Direction.DEPOSIT:
                 won_at = self.changed_at if self.status is State.REINSTATED and self.charged_back_at else None
                 return [
@@ -135,8 +147,8 @@ class Moved(NamedTuple):
                 ]
 
     def came_back(self) -> bool:
-        """Whether a payout was paid and then was not."""
-        return self.direction is Direction.WITHDRAWAL and self.status in (State.REFUNDED, State.CHARGED_BACK)
+        """Whether a payout or a refund was paid and then was not."""
+        return self.direction is not Direction.DEPOSIT and self.status in (State.REFUNDED, State.CHARGED_BACK)
 
 
 def at_provider(moved: Sequence[Moved], day: date) -> list[Line]:
@@ -153,7 +165,7 @@ def compared(moved: Sequence[Moved], provider: Sequence[Line], day: date) -> tup
 
 def in_ledger(moved: Sequence[Moved]) -> list[Line]:
     """What our payments say that the ledger moved. What the wallet refused moved nothing there, nor what undid it."""
-    return [line for payment in moved if _is_in_ledger(payment) for line in _lines(payment, payment.movements())]
+    return [line for payment in moved if _is_in_ledger(payment) for line in _lines(payment, payment.in_ledger())]
 
 
 def _lines(payment: Moved, movements: Sequence[tuple[datetime | None, Movement, int]]) -> list[Line]:

@@ -38,6 +38,7 @@ class Event(StrEnum):
     REFUNDED = "refunded"
     CHARGED_BACK = "charged_back"
     REINSTATED = "reinstated"
+    CAME_BACK = "came_back"
 
 
 _MONEY_MOVED = {
@@ -79,6 +80,8 @@ TRANSITIONS: dict[State, dict[Event, State]] = {
         Event.REFUNDED: State.REFUNDED,
         Event.CHARGED_BACK: State.CHARGED_BACK,
         Event.REINSTATED: State.REINSTATED,
+        # What had gone back of it is with us again.
+        Event.CAME_BACK: State.COMPLETED,
     },
     State.CHARGED_BACK: {Event.CHARGED_BACK: State.CHARGED_BACK, Event.REINSTATED: State.REINSTATED},
     # A dispute that was won: the money is back.

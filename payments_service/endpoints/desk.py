@@ -305,8 +305,8 @@ def _refundable(deposit: Payment, left_minor: int, asked: str | None) -> int:
     """What goes back of a deposit, in minor units: what is asked for, else what is left. Raises InvalidInput."""
     if deposit.direction is not Direction.DEPOSIT or deposit.status not in REFUNDABLE:
         raise InvalidInput([FieldError("payment_id", "is no deposit that stands: there is nothing to give back")])
-    if deposit.posted is not Posted.CREDITED:
-        raise InvalidInput([FieldError("payment_id", "was not credited: what the wallet refused goes back by itself")])
+    if deposit.posted not in (Posted.CREDITED, Posted.REFUSED):
+        raise InvalidInput([FieldError("payment_id", "is not in the ledger yet")])
     amount = left_minor if asked is None else _minor(asked, deposit.currency)
     if not 0 < amount <= left_minor:
         left = f"{money.to_decimal(left_minor, deposit.currency)} {deposit.currency}"

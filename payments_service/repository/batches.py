@@ -114,12 +114,12 @@ def _texts(values: Collection[str]) -> ColumnElement[Any]:
 async def moved(connection: AsyncConnection, batch: Row[Any], about: Collection[UUID]) -> Sequence[Moved]:
     """What our payments moved on a batch's day, or took back on it; and those that the ledger's rows are about."""
     start, end = ends_at(batch.day) - timedelta(days=1), ends_at(batch.day)
-    moments = (_p.settled_at, _p.charged_back_at, _p.changed_at)
+    moments = (_p.taken_at, _p.settled_at, _p.charged_back_at, _p.changed_at)
     ids = any_(literal(list(about), ARRAY(Uuid)))
     query = select(*(_p[name] for name in Moved._fields)).where(
         _p.provider == batch.provider,
         _p.currency == batch.currency,
-        _p.status.in_(MOVED),
+        or_(_p.status.in_(MOVED), _p.taken_at.isnot(None)),
         or_(*((moment >= start) & (moment < end) for moment in moments), _p.id == ids, _p.of_payment == ids),
     )
     return [_moved(row) for row in await connection.execute(query)]

@@ -64,7 +64,7 @@ def _under_way(user_id: int, currency: str) -> Sequence[ColumnElement[bool]]:
         _p.currency == currency,
         _p.direction == Direction.REFUND,
         _p.status.in_((State.CREATED, State.COMPLETED, *OPEN)),
-        _p.posted == Posted.NOTHING,
+        _p.posted.in_((Posted.NOTHING, Posted.RELEASED)),
         # What was never credited is nobody's cash.
         _REFUNDED.c.posted == Posted.CREDITED,
     )

@@ -28,6 +28,8 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
     if after.of_payment is not None and (gone := _is_gone(after) - _is_gone(before)):
         withdrawn = after.direction is Direction.WITHDRAWAL
         await _gone_back(connection, after.of_payment, gone * after.amount_minor, now, withdrawn=withdrawn)
+    if after.direction is Direction.REFUND and after.status is not before.status:
+        await _of_refund(connection, before, after, now)
     if (after.direction, after.status) == (Direction.DEPOSIT, State.REFUNDED) and before.status is not State.REFUNDED:
         await _gone_elsewhere(connection, after, now)
 
@@ -64,9 +66,28 @@ async def _gone_back(
     await kept.save(connection, deposit, after, now)
 
 
+async def _of_refund(connection: AsyncConnection, before: Payment, refund: Payment, now: datetime) -> None:
+    assert refund.of_payment is not None
+    deposit = await kept.lock(connection, refund.of_payment)
+    assert deposit is not None
+    if before.status is not State.COMPLETED and refund.status in payments.OVER:
+        doubted = payments.in_doubt(deposit, now)
+        if doubted is not None:
+            await kept.save(connection, deposit, doubted, now)
+    # Staff has to know of money that nobody has: neither the player, nor whoever it came from.
+    if deposit.posted is not Posted.REFUSED:
+        return
+    await exceptions.close_for(connection, deposit.id, ExceptionKind.STRANDED, now)
+    if refund.status in payments.OVER:
+        text = ": ".join(filter(None, (refund.status, refund.reason)))
+        found = Found(ExceptionKind.STRANDED, Side.PROVIDER, deposit.id, deposit.reference, deposit.reason, text)
+        await exceptions.open_for(connection, found, now)
+
+
 async def _gone_elsewhere(connection: AsyncConnection, deposit: Payment, now: datetime) -> None:
     """The provider says that a deposit went back: what none of our refunds is about is one of its own."""
-    left = payments.left_of(deposit, await kept.refunds_of(connection, deposit.id))
-    if left > 0:
-        await kept.add(connection, payments.gone_elsewhere(deposit, left, now))
-        await _gone_back(connection, deposit.id, left, now)
+    refund = payments.gone_elsewhere(deposit, await kept.refunds_of(connection, deposit.id), now)
+    if refund is not None:
+        await kept.add(connection, refund)
+        await exceptions.close_for(connection, deposit.id, ExceptionKind.STRANDED, now)
+        await _gone_back(connection, deposit.id, refund.amount_minor, now)

@@ -16,7 +16,7 @@ LEDGER = {(1, "USD"): 1500}
 
 
 def test_what_agrees_holds() -> None:
-    check = agreement(BOOKS, PAYMENTS, LEDGER)
+    check = agreement(BOOKS, PAYMENTS, LEDGER, {})
     assert check.holds, check.findings
     assert check.looked_at == "6 payments, 5 in the provider's books"
 
@@ -46,7 +46,14 @@ def test_what_agrees_holds() -> None:
 def test_each_difference_is_found(
     books: list[Moved], payments: list[Moved], ledger: dict[tuple[int, str], int], said: str
 ) -> None:
-    assert any(finding.startswith(said) for finding in agreement(books, payments, ledger).findings)
+    assert any(finding.startswith(said) for finding in agreement(books, payments, ledger, {}).findings)
+
+
+def test_what_a_refund_took_before_it_went_out_is_in_the_ledger_alone() -> None:
+    on_its_way = Moved("r1", "refund", 1, 300, "USD", moved=False)
+    ledger = {(1, "USD"): 1200}
+    assert agreement([*BOOKS, on_its_way], [*PAYMENTS, on_its_way], ledger, {(1, "USD"): 300}).holds
+    assert not agreement([*BOOKS, on_its_way], [*PAYMENTS, on_its_way], ledger, {}).holds
 
 
 def test_the_books_are_read_as_the_sandbox_answers_them() -> None:

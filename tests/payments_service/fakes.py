@@ -30,6 +30,7 @@ class Booking:
     request: ProviderRequest
     outcome: Outcome
     of: UUID | None = None
+    disputed_minor: int | None = None
 
 
 @dataclass
@@ -112,17 +113,39 @@ class FakeProvider:
                 self._end(booking)
 
     def take_back(self, payment_id: UUID, outcome: Outcome) -> None:
-        """A completed payment is refunded or charged back by somebody else."""
-        self.books[payment_id].outcome = outcome
-        self._tell(self.books[payment_id])
+        """A completed payment is refunded or charged back by somebody else, or comes back."""
+        booking = self.books[payment_id]
+        booking.outcome = outcome
+        if outcome is Outcome.CHARGED_BACK:
+            booking.disputed_minor = booking.request.amount_minor - self.gone_minor(booking.id)
+        if booking.of is not None and self.books[booking.of].outcome is Outcome.REFUNDED:
+            self.books[booking.of].outcome = Outcome.COMPLETED
+        self._tell(booking)
+
+    def refunds_of(self, deposit_id: UUID) -> list[Booking]:
+        """What goes, went or did not go back of a deposit by its refunds."""
+        return [each for each in self.books.values() if each.of == deposit_id]
+
+    def gone_minor(self, deposit_id: UUID) -> int:
+        """How much of a deposit has gone back by its refunds."""
+        back = [each for each in self.refunds_of(deposit_id) if each.outcome is Outcome.COMPLETED]
+        return sum(each.request.amount_minor for each in back)
+
+    def kept_minor(self, deposit: Booking) -> int:
+        """What of a deposit is with us."""
+        if deposit.outcome not in (Outcome.COMPLETED, Outcome.CHARGED_BACK):
+            return 0
+        disputed = (deposit.disputed_minor or 0) if deposit.outcome is Outcome.CHARGED_BACK else 0
+        left: int = deposit.request.amount_minor - self.gone_minor(deposit.id) - disputed
+        return left
 
     def net_minor(self) -> int:
         """What came in less what went out, by the provider's own books."""
         total = 0
         for booking in self.books.values():
             amount = booking.request.amount_minor
-            if booking.direction is Direction.DEPOSIT and booking.outcome is Outcome.COMPLETED:
-                total += amount
+            if booking.direction is Direction.DEPOSIT:
+                total += self.kept_minor(booking)
             if booking.direction is Direction.WITHDRAWAL and booking.outcome is Outcome.COMPLETED:
                 total -= amount
         return total
@@ -155,6 +178,9 @@ class FakeProvider:
 
     def _end(self, booking: Booking) -> None:
         fails = self.refunds_fail if booking.direction is Direction.REFUND else self.fails
+        if booking.of is not None and self.books[booking.of].outcome is not Outcome.COMPLETED:
+            # What was charged back, or has all gone back, cannot go back again.
+            fails = 1.0
         booking.outcome = Outcome.FAILED if self.mood.random() < fails else Outcome.COMPLETED
         if booking.of is not None and self._is_all_back(booking.of):
             self.books[booking.of].outcome = Outcome.REFUNDED
@@ -165,8 +191,7 @@ class FakeProvider:
             self._tell(booking, lie)
 
     def _is_all_back(self, deposit_id: UUID) -> bool:
-        back = [each for each in self.books.values() if each.of == deposit_id and each.outcome is Outcome.COMPLETED]
-        return sum(each.request.amount_minor for each in back) == self.books[deposit_id].request.amount_minor
+        return self.gone_minor(deposit_id) == self.books[deposit_id].request.amount_minor
 
     def _tell(self, booking: Booking, outcome: Outcome | None = None) -> None:
         request = booking.request
@@ -188,7 +213,7 @@ class FakeProvider:
             self.outgoing += [event] * (2 if self.mood.random() < self.trouble else 1)
 
     def _answer(self, booking: Booking) -> ProviderAnswer:
-        return ProviderAnswer(booking.outcome, f"ref_{booking.id}", None, None)
+        return ProviderAnswer(booking.outcome, f"ref_{booking.id}", None, None, booking.disputed_minor)
 
 
 class ModelWallet:
@@ -201,6 +226,7 @@ class ModelWallet:
         self.holds: dict[str, int] = {}
         self.decided: dict[UUID, tuple[Command, LedgerEvent]] = {}
         self.excluded: set[int] = set()
+        self.refuses: dict[Kind, Reason] = {}
         self.mood = random.Random(0)
         self.trouble = 0.0
         self.away = False
@@ -250,6 +276,8 @@ class ModelWallet:
 
     def _refusal(self, command: Command) -> Reason | None:
         reference = command.reference_id or ""
+        if command.kind in self.refuses:
+            return self.refuses[command.kind]
         match command.kind:
             case Kind.DEPOSIT if command.user_id in self.excluded:
                 return Reason.SELF_EXCLUDED

@@ -1,17 +1,18 @@
 """Refunds and disputes: what of a deposit goes back, who began it, and what is booked of it when."""
 
+from decimal import Decimal
 from typing import Any
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid4
 
 import pytest
 
-from payments_service.domain.ledger import Posted, Step
+from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent
 from payments_service.domain.states import State
 from payments_service.repository import closed_loop
 from shared import database as databases
-from shared.contracts.kinds import Kind
+from shared.contracts.kinds import Kind, Reason
 from tests.payments_service.fakes import Booking
 from tests.payments_service.support import Setup
 from tests.support import as_administrator
@@ -69,11 +70,12 @@ async def test_what_is_on_its_way_back_does_not_go_back_again_and_what_failed_ma
     deposit = await payments.go(DEPOSIT)
     payments.provider.at_once = 0
     found = (await refund(payments, deposit, asked("8.00"))).json()[0]
-    assert (found["status"], payments.wallet.cash[1]) == ("processing", 1000)
+    assert (found["status"], found["posted"], payments.wallet.cash[1]) == ("processing", "taken_back", 200)
     assert (await refund(payments, deposit, asked("8.00"))).status_code == 422
     payments.provider.books[UUID(found["id"])].outcome = Outcome.FAILED
     await payments.later(minutes=2)
-    assert (await payments.get(UUID(found["id"]))).status is State.FAILED
+    failed = await payments.get(UUID(found["id"]))
+    assert (failed.status, failed.posted, payments.wallet.cash[1]) == (State.FAILED, Posted.RELEASED, 1000)
     payments.provider.at_once = 1
     assert (await refund(payments, deposit, asked("8.00"))).json()[0]["status"] == "completed"
 
@@ -94,6 +96,45 @@ async def test_a_refund_waits_while_refunds_are_switched_off(payments: Setup) ->
     await payments.client().put("/payments/availability", json={"actor": "ann", "availability": off})
     found = (await refund(payments, deposit, asked())).json()[0]
     assert (found["waits_for"], payments.provider.calls["refund"]) == ("queue", 0)
+    # It is the player's no more, and is taken once.
+    assert (found["posted"], payments.wallet.cash[1]) == ("taken_back", 0)
+    on = off | {"available": True, "reason": "back"}
+    await payments.client().put("/payments/availability", json={"actor": "ann", "availability": on})
+    await payments.queue_with().look()
+    await payments.later(seconds=30)
+    sent = await payments.get(UUID(found["id"]))
+    assert (sent.status, payments.wallet.posted(Kind.REFUND), payments.wallet.cash[1]) == (State.COMPLETED, 1, 0)
+
+
+async def test_a_refund_goes_out_only_when_it_is_known_that_the_wallet_took_it(payments: Setup) -> None:
+    deposit = await payments.go(DEPOSIT)
+    payments.wallet.unheard = True
+    found = (await refund(payments, deposit, asked())).json()[0]
+    assert (found["status"], found["posted"], payments.provider.calls["refund"]) == ("created", "nothing", 0)
+    payments.wallet.unheard = False
+    await payments.later(minutes=1)
+    sent = await payments.get(UUID(found["id"]))
+    assert (sent.status, payments.wallet.posted(Kind.REFUND), payments.wallet.cash[1]) == (State.COMPLETED, 1, 0)
+
+
+async def test_a_refund_that_the_wallet_refuses_does_not_go_out(payments: Setup) -> None:
+    deposit, body = await payments.go(DEPOSIT), asked()
+    payments.wallet.refuses[Kind.REFUND] = Reason.CURRENCY_MISMATCH
+    found = (await refund(payments, deposit, body)).json()[0]
+    assert (found["status"], found["posted"], found["reason"]) == ("failed", "refused", "CURRENCY_MISMATCH")
+    assert (payments.provider.calls["refund"], payments.wallet.cash[1], await payments.exceptions()) == (0, 1000, [])
+
+
+async def test_a_refund_that_went_out_after_all_is_taken_again_and_shown(payments: Setup) -> None:
+    deposit = await payments.go(DEPOSIT)
+    payments.provider.refunds_fail = 1
+    found = (await refund(payments, deposit, asked())).json()[0]
+    assert (found["status"], payments.wallet.cash[1]) == ("failed", 1000)
+    payments.provider.take_back(UUID(found["id"]), Outcome.COMPLETED)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    assert (payments.wallet.cash[1], await payments.exceptions()) == (0, [("contradiction", "provider")])
+    assert (await payments.get(deposit.id)).status is State.REFUNDED
 
 
 async def test_a_refund_begun_at_the_provider_lands_once(payments: Setup) -> None:
@@ -111,18 +152,41 @@ async def test_a_refund_begun_at_the_provider_lands_once(payments: Setup) -> Non
     assert (payments.wallet.cash[1], payments.wallet.posted(Kind.REFUND)) == (700, 1)
 
 
-async def test_a_refund_that_fails_after_it_was_sent_is_shown_and_reversed_by_staff(payments: Setup) -> None:
+@pytest.mark.parametrize("minor", [400, 1000])
+async def test_a_refund_that_fails_after_it_was_sent_is_the_players_again(payments: Setup, minor: int) -> None:
     deposit = await payments.go(DEPOSIT)
-    sent = UUID((await refund(payments, deposit, asked("4.00"))).json()[0]["id"])
+    sent = UUID((await refund(payments, deposit, asked(str(Decimal(minor) / 100)))).json()[0]["id"])
+    assert payments.wallet.cash[1] == 1000 - minor
     payments.provider.take_back(sent, Outcome.FAILED)
     await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
     await payments.later(seconds=1)
-    assert (payments.wallet.cash[1], await payments.exceptions()) == (600, [("contradiction", "provider")])
-    await payments.by_staff(uuid5(sent, Step.REFUND.value), 400)
-    assert payments.wallet.cash[1] == 1000
+    back = await payments.get(sent)
+    assert (back.status, back.posted, payments.wallet.cash[1]) == (State.REFUNDED, Posted.RELEASED, 1000)
+    assert await payments.exceptions() == []
+    # The deposit stands as before it, and may be refunded, or charged back.
+    after = await payments.get(deposit.id)
+    assert (after.status, after.refunded_minor) == (State.COMPLETED, 0)
     async with databases.reading(payments.engine) as connection:
         (source,) = await closed_loop.sources(connection, 1, "USD")
     assert source.net_minor == 1000
+    assert (await refund(payments, deposit, asked())).json()[0]["status"] == "completed"
+
+
+async def test_what_the_wallet_did_not_take_and_the_provider_not_back_is_shown_until_it_goes(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    deposit = await payments.go(DEPOSIT)
+    payments.wallet.excluded.add(1)
+    payments.provider.settle_some()
+    payments.provider.at_once, payments.provider.refunds_fail = 1, 1
+    await payments.later(minutes=1)
+    assert await payments.exceptions() == [("stranded", "provider")]
+    failing = (await refund(payments, deposit, asked())).json()[0]
+    assert (failing["status"], await payments.exceptions()) == ("failed", [("stranded", "provider")])
+    payments.provider.refunds_fail = 0
+    sent = (await refund(payments, deposit, asked())).json()[0]
+    assert (sent["status"], sent["posted"], await payments.exceptions()) == ("completed", "refused", [])
+    assert (payments.wallet.cash[1], payments.wallet.clearing, payments.provider.net_minor()) == (0, 0, 0)
+    assert (await payments.get(deposit.id)).status is State.REFUNDED
 
 
 async def test_a_refund_of_more_than_there_was_is_shown_and_moves_nothing(payments: Setup) -> None:
@@ -167,10 +231,14 @@ async def test_a_chargeback_is_said_listed_and_counted(payments: Setup) -> None:
     assert counted in payments.metrics.exposition()
 
 
-async def test_what_is_being_refunded_is_not_paid_out_beside_it_unseen(payments: Setup) -> None:
+async def test_what_is_being_refunded_at_its_provider_is_not_paid_out_beside_it_unseen(payments: Setup) -> None:
     deposit = await payments.go(DEPOSIT)
-    payments.provider.at_once = 0
-    assert (await refund(payments, deposit, asked())).json()[0]["status"] == "processing"
+    event = told(payments, deposit, Outcome.PROCESSING, 1000, direction=Direction.REFUND, reference="re_1")
+    await payments.inbound.take("sandbox", [event._replace(payment_id=None, of_reference=deposit.reference)])
+    begun = next(each for each in await payments.all() if each.direction is Direction.REFUND)
+    request = begun.request()
+    payments.provider.books[begun.id] = Booking(begun.id, Direction.REFUND, request, Outcome.PROCESSING, deposit.id)
+    await payments.later(seconds=1)
     paid = await payments.go(Direction.WITHDRAWAL, instrument="tok_other")
     assert (paid.waits_for, paid.reason, payments.provider.calls["withdrawal"]) == (
         Waits.REVIEW,

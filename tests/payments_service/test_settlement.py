@@ -16,6 +16,7 @@ from payments_service.domain.settlement import (
     Moved,
     Movement,
     Side,
+    at_provider,
     compared,
     match,
     match_ledger,
@@ -87,6 +88,41 @@ def test_refunds_of_one_deposit_on_two_days_count_each_on_its_own() -> None:
     rows = [row(first, 0, Movement.BACK, 300), row(second, 1, Movement.BACK, 200)]
     assert kinds([deposit, first, second], *rows) == []
     assert kinds([deposit, first, second], rows[1]) == [(ExceptionKind.MISSING, deposit.id, None)]
+
+
+def sent(**more: Any) -> Moved:
+    """A refund that was taken from its player four days before the day that is looked at."""
+    of_payment, taken_at = uuid4(), MOMENT - timedelta(days=4)
+    taken: dict[str, Any] = {"posted": Posted.TAKEN_BACK, "taken_at": taken_at, "taken_by": uuid4()}
+    return moved(**taken | {"direction": Direction.REFUND, "of_payment": of_payment, "amount_minor": 300} | more)
+
+
+def test_a_refund_is_in_the_ledger_when_it_is_taken_and_at_its_provider_when_it_goes() -> None:
+    refund = sent()
+    assert refund.of_payment is not None
+    assert kinds([refund], row(refund, -4, Movement.BACK, 300)) == []
+    assert match_ledger([refund], [row(refund, -4, Movement.BACK, 300)], DAY - timedelta(days=4)) == []
+    assert [line.kind for line in match_ledger([refund], [], DAY - timedelta(days=4))] == [ExceptionKind.MISSING]
+    (line,) = at_provider([refund], DAY)
+    assert (line.payment_id, line.movement, line.amount_minor) == (refund.of_payment, Movement.BACK, 300)
+    assert at_provider([refund], DAY - timedelta(days=4)) == []
+
+
+def test_a_refund_that_failed_was_in_the_ledger_and_never_at_its_provider() -> None:
+    refund = sent(status=State.FAILED, posted=Posted.RELEASED, settled_at=None)
+    there, back = row(refund, -4, Movement.BACK, 300), row(refund, 0, Movement.BACK, -300)
+    assert kinds([refund], there, back) == []
+    assert match_ledger([refund], [there, back], DAY - timedelta(days=4)) == []
+    assert kinds([refund], there) == [(ExceptionKind.MISSING, refund.of_payment, None)]
+    assert [at_provider([refund], DAY - timedelta(days=ago)) for ago in (0, 4)] == [[], []]
+
+
+def test_a_refund_that_came_back_went_and_came_at_its_provider_too() -> None:
+    gone_at = MOMENT - timedelta(days=4)
+    refund = sent(status=State.REFUNDED, posted=Posted.RELEASED, settled_at=gone_at)
+    for ago, amount_minor in ((0, -300), (4, 300)):
+        (line,) = at_provider([refund], DAY - timedelta(days=ago))
+        assert line.amount_minor == amount_minor
 
 
 def test_what_a_report_of_another_day_has_is_not_missing() -> None:

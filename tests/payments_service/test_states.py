@@ -9,19 +9,19 @@ from payments_service.domain.ports import Outcome
 from payments_service.domain.states import Event, State
 
 # Each row a state, each column an event, in their own order: the state after it, `-` where it is illegal.
-EVENTS = "send refuse pending processing completed failed cancelled unknown refunded charged_back reinstated"
+EVENTS = "send refuse pending processing completed failed cancelled unknown refunded charged_back reinstated came_back"
 TABLE = """
-created       pending failed -          -          -         -      cancelled -       -            -            -
-pending       pending -      pending    processing completed failed cancelled unknown refunded charged_back reinstated
-processing    -       -      processing processing completed failed cancelled unknown refunded charged_back reinstated
-completed     -       -      -          -          completed -      -         -       refunded charged_back reinstated
-failed        -       -      -          -          completed failed -         -       refunded charged_back reinstated
-cancelled     -       -      -          -          completed failed cancelled -       refunded charged_back reinstated
-unknown       unknown -      pending    processing completed failed cancelled unknown refunded charged_back reinstated
-refunded      -       -      -          -          -         -      -         -       refunded charged_back reinstated
-charged_back  -       -      -          -          -         -      -         -       -        charged_back reinstated
-reinstated    -       -      -          -          -         -      -         -       -        -            reinstated
-"""
+created      pending failed -          -          -         -      cancelled -       -        -            -          -
+pending      pending -      pending    processing completed failed cancelled unknown refunded charged_back reinstated -
+processing   -       -      processing processing completed failed cancelled unknown refunded charged_back reinstated -
+completed    -       -      -          -          completed -      -         -       refunded charged_back reinstated -
+failed       -       -      -          -          completed failed -         -       refunded charged_back reinstated -
+cancelled    -       -      -          -          completed failed cancelled -       refunded charged_back reinstated -
+unknown      unknown -      pending    processing completed failed cancelled unknown refunded charged_back reinstated -
+refunded     -       -      -          -          -         -      -         -       refunded charged_back reinstated completed
+charged_back -       -      -          -          -         -      -         -       -        charged_back reinstated -
+reinstated   -       -      -          -          -         -      -         -       -        -            reinstated -
+"""  # noqa: E501 - a row is a row
 CELLS = [
     (State(row.split()[0]), event, None if cell == "-" else State(cell))
     for row in TABLE.strip().splitlines()

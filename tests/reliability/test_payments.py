@@ -205,8 +205,9 @@ class World:
         books = payments.of_books((await self.provider.get("/books")).raise_for_status().json())
         async with proof.snapshot(self.database.dsn("payments_service"), "payments") as connection:
             ours = await payments.of_payments(connection, "sandbox")
+            ahead = await payments.ahead(connection, "sandbox")
         async with proof.snapshot(self.database.dsn("wallet_service")) as connection:
-            return payments.agreement(books, ours, await payments.of_ledger(connection, "sandbox"))
+            return payments.agreement(books, ours, await payments.of_ledger(connection, "sandbox"), ahead)
 
     async def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What a statement finds."""

@@ -12,7 +12,7 @@ A player blocked for fraud starts nothing; what has begun ends, and what has hap
 | WITHDRAWAL_CAPTURE, WITHDRAWAL_RELEASE | posts | the provider has paid, or has not; a hold always ends |
 | GAME_PAYOUT | posts | an open round settles; the win stays in the wallet |
 | BET_ROLLBACK, PAYOUT_ROLLBACK | posts | a round that did not count is taken back |
-| CHARGEBACK, REFUND | posts | the provider has moved the money already |
+| CHARGEBACK, REFUND | posts | the provider has moved the money, or is about to: back to where it came from |
 | REVERSAL, ADJUSTMENT_CREDIT, ADJUSTMENT_DEBIT, PAYOUT_RELEASE | posts | staff corrects; none lets money leave |
 | DISPUTE, DISPUTE_RESOLUTION | posts | a mark on a transaction |
 | LIMIT_OVERRIDE, LIMIT_REQUEST and their like | posts | nothing is played or paid under them meanwhile |

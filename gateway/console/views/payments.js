@@ -107,7 +107,9 @@ function acts(found, again) {
   if (!may("payments:decide")) return [];
   if (found.waits_for === "review") return [card(hint(TWICE), reviewing(found, again))];
   if (OUT.has(found.status)) return [completing(found, again)];
-  if (found.direction === "deposit" && found.posted === "credited") return [refunding(found, again)];
+  // What the ledger refused goes back by itself; where it could not, staff tries again.
+  const stands = found.posted === "credited" || (found.posted === "refused" && found.refunds.length);
+  if (found.direction === "deposit" && stands) return [refunding(found, again)];
   return [];
 }
 

@@ -16,6 +16,7 @@ const KINDS = {
   late: "Counted on another day.",
   overdue: "The provider has not said how it ended, for too long.",
   blocked: "The ledger does not take it.",
+  stranded: "It arrived, the ledger did not take it, and it could not go back: nobody has it.",
 };
 const SHOWN = [["open", "open ones"], ["all", "closed ones, too"]];
 
