@@ -162,13 +162,11 @@ def _reading(books: Books) -> APIRouter:
     async def report(form: Literal["stripe", "paypal"], day: date, currency: str | None = None) -> PlainTextResponse:
         start = datetime(day.year, day.month, day.day, tzinfo=UTC)
         end = start + timedelta(days=1)
-        found = books.all(start.timestamp(), end.timestamp())
-        wanted = [payment for payment in found if currency in (None, payment.currency)]
-        moved = books.disputes(start.timestamp(), end.timestamp())
-        disputes = [dispute for dispute in moved if currency in (None, dispute.payment.currency)]
-        text = (
-            reports.as_stripe(wanted, disputes) if form == "stripe" else reports.as_paypal(wanted, disputes, start, end)
-        )
+        found = books.settled(start.timestamp(), end.timestamp())
+        settled = [payment for payment in found if currency in (None, payment.currency)]
+        later = books.moved(start.timestamp(), end.timestamp())
+        moved = [each for each in later if currency in (None, each.payment.currency)]
+        text = reports.as_stripe(settled, moved) if form == "stripe" else reports.as_paypal(settled, moved, start, end)
         return PlainTextResponse(text, media_type="text/csv")
 
     return router

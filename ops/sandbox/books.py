@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ops.sandbox.models import Direction, Dispute, Faults, Outcome, Payment
+from ops.sandbox.models import Direction, Faults, Movement, Outcome, Payment
 
 _SCHEMA = """
 CREATE TABLE IF NOT EXISTS payments (
@@ -13,8 +13,8 @@ CREATE TABLE IF NOT EXISTS payments (
     currency TEXT NOT NULL, method TEXT NOT NULL, instrument TEXT, of_reference TEXT, reference TEXT NOT NULL UNIQUE,
     outcome TEXT NOT NULL, reason TEXT, fee_minor INTEGER NOT NULL, created_at REAL NOT NULL
 );
-CREATE TABLE IF NOT EXISTS disputes (
-    payment_id TEXT NOT NULL, won INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (payment_id, won)
+CREATE TABLE IF NOT EXISTS movements (
+    payment_id TEXT NOT NULL, back INTEGER NOT NULL, at REAL NOT NULL, PRIMARY KEY (payment_id, back)
 );
 CREATE TABLE IF NOT EXISTS webhooks (
     id INTEGER PRIMARY KEY, paypal INTEGER NOT NULL, body BLOB NOT NULL, forged INTEGER NOT NULL, due_at REAL NOT NULL,
@@ -65,13 +65,12 @@ class Books:
             self._connection.execute(_INSERT, payment)
             self._queue(webhooks)
 
-    def settle(self, payment: Payment, webhooks: Sequence[Webhook], at: float) -> None:
-        """Change how a payment stands, with what is to be told of it."""
+    def settle(self, payment: Payment, webhooks: Sequence[Webhook], moved: Movement | None) -> None:
+        """Change how a payment stands, with what is to be told of it, and what moved with that."""
         with self._connection:
-            if payment.outcome in (Outcome.CHARGED_BACK, Outcome.REINSTATED):
-                won = payment.outcome is Outcome.REINSTATED
-                row = (payment.payment_id, won, at)
-                self._connection.execute("INSERT OR IGNORE INTO disputes VALUES (?, ?, ?)", row)
+            if moved is not None:
+                row = (payment.payment_id, moved.back, moved.at)
+                self._connection.execute("INSERT OR IGNORE INTO movements VALUES (?, ?, ?)", row)
             self._connection.execute(
                 "UPDATE payments SET outcome = ?, reason = ? WHERE payment_id = ?",
                 (payment.outcome, payment.reason, payment.payment_id),
@@ -103,14 +102,22 @@ class Books:
         """What was asked for in a time, the oldest first."""
         return self._payments("WHERE created_at >= ? AND created_at < ? ORDER BY created_at, reference", (start, end))
 
-    def disputes(self, start: float, end: float) -> list[Dispute]:
-        """What disputes moved in a time, the oldest first."""
+    def settled(self, start: float, end: float) -> list[Payment]:
+        """What moved of what was asked for in a time, whatever became of it later."""
+        came_back = "payment_id IN (SELECT payment_id FROM movements)"
+        return self._payments(
+            f"WHERE created_at >= ? AND created_at < ? AND (outcome = ? OR {came_back}) ORDER BY created_at, reference",
+            (start, end, Outcome.COMPLETED),
+        )
+
+    def moved(self, start: float, end: float) -> list[Movement]:
+        """What moved in a time of what was settled before, the oldest first."""
         rows = self._connection.execute(
-            "SELECT payment_id, won, at FROM disputes WHERE at >= ? AND at < ? ORDER BY at, payment_id", (start, end)
+            "SELECT payment_id, back, at FROM movements WHERE at >= ? AND at < ? ORDER BY at, payment_id", (start, end)
         ).fetchall()
         return [
-            Dispute(payment, bool(won), at)
-            for payment_id, won, at in rows
+            Movement(payment, bool(back), at)
+            for payment_id, back, at in rows
             for payment in self._payments("WHERE payment_id = ?", (payment_id,))
         ]
 

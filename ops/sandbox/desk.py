@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 
 from ops.sandbox import messages
 from ops.sandbox.books import Books, Webhook
-from ops.sandbox.models import Direction, Faults, Outcome, Payment, Request
+from ops.sandbox.models import Direction, Faults, Movement, Outcome, Payment, Request
 from shared.errors import CommandIdReused, FieldError, InvalidInput, NotFound
 
 # How instruments begin that say what becomes of a payment, whatever the faults are.
@@ -14,6 +14,7 @@ DECLINED, WAITING = "tok_declined", "tok_waiting"
 
 _PREFIXES = {Direction.DEPOSIT: "pi", Direction.WITHDRAWAL: "tr", Direction.REFUND: "re"}
 _DISPUTES = frozenset({(Outcome.COMPLETED, Outcome.CHARGED_BACK), (Outcome.CHARGED_BACK, Outcome.REINSTATED)})
+_COMES_BACK = frozenset({(Outcome.COMPLETED, Outcome.FAILED)})
 _OPPOSITE = {Outcome.COMPLETED: Outcome.FAILED, Outcome.FAILED: Outcome.COMPLETED}
 # How long after the answer the first webhook goes out, and one after another.
 _FIRST_S, _BETWEEN_S = 0.05, 0.01
@@ -61,20 +62,22 @@ class Desk:
         return payment
 
     def settle(self, payment_id: str, outcome: Outcome) -> Payment:
-        """Bring a payment to this end, by hand: what waits, or a deposit that is charged back, or not after all.
+        """Bring a payment to this end, by hand: what waits, a deposit that is charged back, or not after all, and a
+        payout or refund that comes back.
 
         Raises NotFound, InvalidInput: a deposit of which something has gone back is not charged back here.
         """
         payment = self.find(payment_id)
         allowed = payment.outcome is Outcome.PROCESSING and outcome in (Outcome.COMPLETED, Outcome.FAILED)
-        disputed = payment.direction is Direction.DEPOSIT and (payment.outcome, outcome) in _DISPUTES
-        disputed = disputed and not self._books.refunded(payment.reference)
-        if not allowed and not disputed:
+        moves = (payment.outcome, outcome) in (_DISPUTES if payment.direction is Direction.DEPOSIT else _COMES_BACK)
+        moves = moves and not self._books.refunded(payment.reference)
+        if not allowed and not moves:
             raise InvalidInput([FieldError("outcome", f"cannot follow {payment.outcome}")])
         payment, faults, now = _settled(payment, outcome), self._books.faults(), self._clock()
         told = messages.bodies(payment, now)
         chance = self.chance(faults, f"{payment_id}-{outcome}")
-        self._books.settle(payment, self._webhooks(payment, told, faults, chance), now)
+        moved = Movement(payment, outcome is not Outcome.CHARGED_BACK, now) if moves else None
+        self._books.settle(payment, self._webhooks(payment, told, faults, chance), moved)
         return payment
 
     def tell_again(self, payment_id: str) -> Payment:

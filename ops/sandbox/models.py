@@ -90,9 +90,11 @@ class Payment(NamedTuple):
         return self.method == "paypal"
 
 
-class Dispute(NamedTuple):
-    """What a dispute moved of a deposit, and when: out, or back where it was won."""
+class Movement(NamedTuple):
+    """What moved of a completed payment later on, and when. `back`: to us. A dispute takes a deposit and may bring it
+    back; a payout or a refund comes back.
+    """
 
     payment: Payment
-    won: bool
+    back: bool
     at: float

@@ -5,7 +5,7 @@ import io
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from ops.sandbox.models import Direction, Dispute, Outcome, Payment
+from ops.sandbox.models import Direction, Movement, Payment
 from shared import money
 
 _STRIPE_COLUMNS = (
@@ -22,8 +22,14 @@ _STRIPE_COLUMNS = (
     "refund_metadata[payment_id]",
     "transfer_metadata[payment_id]",
 )
-_MOVED = frozenset({Outcome.COMPLETED, Outcome.CHARGED_BACK, Outcome.REINSTATED})
 _STRIPE_CATEGORIES = {Direction.DEPOSIT: "charge", Direction.WITHDRAWAL: "transfer", Direction.REFUND: "refund"}
+# What moves later, by whether it comes back.
+_STRIPE_LATER = {
+    (Direction.DEPOSIT, False): "dispute",
+    (Direction.DEPOSIT, True): "dispute_reversal",
+    (Direction.WITHDRAWAL, True): "transfer_reversal",
+    (Direction.REFUND, True): "refund_failure",
+}
 _PAYPAL_COLUMNS = (
     "CH",
     "Transaction ID",
@@ -43,22 +49,27 @@ _PAYPAL_COLUMNS = (
     "Consumer ID",
 )
 _PAYPAL_CODES = {Direction.DEPOSIT: "T0006", Direction.WITHDRAWAL: "T0001", Direction.REFUND: "T1107"}
+_PAYPAL_LATER = {
+    (Direction.DEPOSIT, False): "T1201",
+    (Direction.DEPOSIT, True): "T1202",
+    (Direction.WITHDRAWAL, True): "T1115",
+    (Direction.REFUND, True): "T1107",
+}
 
 
-def as_stripe(payments: Iterable[Payment], disputes: Iterable[Dispute]) -> str:
-    """Stripe's itemized report of balance changes: amounts in decimals, with signs. A dispute has rows of its own."""
-    rows: list[Sequence[str]] = [
-        _STRIPE_COLUMNS,
-        *(_stripe_row(each, _STRIPE_CATEGORIES[each.direction], each.fee_minor) for each in _settled(payments)),
-    ]
-    for payment, won, at in disputes:
-        sign, category = (1, "dispute_reversal") if won else (-1, "dispute")
-        back = payment._replace(amount_minor=sign * payment.amount_minor, created_at=at)
-        rows.append(_stripe_row(back, category, 0))
+def as_stripe(settled: Iterable[Payment], moved: Iterable[Movement]) -> str:
+    """Stripe's itemized report of balance changes: amounts in decimals, with signs. What moves later has a row too."""
+    rows: list[Sequence[str]] = [_STRIPE_COLUMNS]
+    for payment in settled:
+        comes = payment.direction is Direction.DEPOSIT
+        rows.append(_stripe_row(payment, _STRIPE_CATEGORIES[payment.direction], payment.fee_minor, comes=comes))
+    for payment, back, at in moved:
+        category = _STRIPE_LATER[payment.direction, back]
+        rows.append(_stripe_row(payment._replace(created_at=at), category, 0, comes=back))
     return _text(rows)
 
 
-def as_paypal(payments: Iterable[Payment], disputes: Iterable[Dispute], start: datetime, end: datetime) -> str:
+def as_paypal(settled: Iterable[Payment], moved: Iterable[Movement], start: datetime, end: datetime) -> str:
     """PayPal's settlement report: amounts in smallest units without a sign, each beside DR or CR."""
     rows: list[Sequence[str]] = [
         ("RH", _paypal_time(end), "A", "SANDBOX", "009"),
@@ -67,22 +78,19 @@ def as_paypal(payments: Iterable[Payment], disputes: Iterable[Dispute], start: d
         _PAYPAL_COLUMNS,
     ]
     count = 0
-    for payment in _settled(payments):
+    for payment in settled:
         rows.append(_paypal_row(payment, _PAYPAL_CODES[payment.direction], payment.direction is Direction.DEPOSIT))
         count += 1
-    for payment, won, at in disputes:
-        rows.append(_paypal_row(payment._replace(fee_minor=0, created_at=at), "T1202" if won else "T1201", won))
+    for payment, back, at in moved:
+        code = _PAYPAL_LATER[payment.direction, back]
+        rows.append(_paypal_row(payment._replace(fee_minor=0, created_at=at), code, back))
         count += 1
     rows += [("SC", str(count)), ("RC", str(count)), ("FF", str(count))]
     return _text(rows)
 
 
-def _settled(payments: Iterable[Payment]) -> list[Payment]:
-    return [payment for payment in payments if payment.outcome in _MOVED]
-
-
-def _stripe_row(payment: Payment, category: str, fee_minor: int) -> Sequence[str]:
-    gross = payment.amount_minor if payment.direction is Direction.DEPOSIT else -payment.amount_minor
+def _stripe_row(payment: Payment, category: str, fee_minor: int, *, comes: bool) -> Sequence[str]:
+    gross = payment.amount_minor if comes else -payment.amount_minor
     deposit = payment.reference if payment.direction is Direction.DEPOSIT else payment.of_reference or ""
     ours = [
         payment.payment_id if payment.direction is direction and not category.startswith("dispute") else ""

@@ -28,6 +28,7 @@ class RowKind(StrEnum):
 
     DEPOSIT = "deposit"
     WITHDRAWAL = "withdrawal"
+    WITHDRAWAL_RETURN = "withdrawal_return"
     REFUND = "refund"
     CHARGEBACK = "chargeback"
     CHARGEBACK_REVERSAL = "chargeback_reversal"
@@ -52,6 +53,7 @@ class ReportRow(NamedTuple):
 _MOVEMENTS: Mapping[RowKind, tuple[Movement, int]] = {
     RowKind.DEPOSIT: (Movement.IN, 1),
     RowKind.WITHDRAWAL: (Movement.OUT, -1),
+    RowKind.WITHDRAWAL_RETURN: (Movement.BACK, 1),
     RowKind.REFUND: (Movement.BACK, -1),
     RowKind.CHARGEBACK: (Movement.BACK, -1),
     RowKind.CHARGEBACK_REVERSAL: (Movement.BACK, -1),
@@ -66,7 +68,7 @@ _STRIPE_KINDS = {
     "refund": RowKind.REFUND,
     "refund_failure": RowKind.REFUND,
     "transfer": RowKind.WITHDRAWAL,
-    "transfer_reversal": RowKind.WITHDRAWAL,
+    "transfer_reversal": RowKind.WITHDRAWAL_RETURN,
     "dispute": RowKind.CHARGEBACK,
     "dispute_reversal": RowKind.CHARGEBACK_REVERSAL,
     "fee": RowKind.FEE,
@@ -75,10 +77,13 @@ _STRIPE_KINDS = {
 _STRIPE_NEEDS = ("balance_transaction_id", "created_utc", "currency", "gross", "fee", "net", "reporting_category")
 _STRIPE_OURS = ("payment_metadata[payment_id]", "refund_metadata[payment_id]", "transfer_metadata[payment_id]")
 
+# Source: PayPal, Reports, Transaction event codes, and Payouts, Settlement and transaction details.
 _PAYPAL_KINDS = {
     "T0001": RowKind.WITHDRAWAL,
     "T1106": RowKind.CHARGEBACK,
     "T1107": RowKind.REFUND,
+    "T1114": RowKind.WITHDRAWAL_RETURN,
+    "T1115": RowKind.WITHDRAWAL_RETURN,
     "T1201": RowKind.CHARGEBACK,
     "T1202": RowKind.CHARGEBACK_REVERSAL,
 }

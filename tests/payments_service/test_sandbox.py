@@ -270,6 +270,31 @@ class TestReports:
                 assert (row.kind, row.amount_minor, row.reference) == (*expected, deposit.reference)
                 assert row.occurred_at.date() == day
 
+    async def test_what_comes_back_is_told_of_and_is_a_row_of_its_own_day(self, sandbox: Setup) -> None:
+        asked, start = request(), sandbox.now
+        deposit = await sandbox.adapter.deposit(asked)
+        assert deposit.reference is not None
+        refund, paid = request(amount_minor=1000), request(amount_minor=700)
+        await sandbox.adapter.refund(refund, deposit.reference)
+        await sandbox.adapter.pay_out(paid)
+        await sandbox.told()
+        sandbox.now += timedelta(days=1)
+        for each in (refund, paid):
+            path = f"/control/payments/{each.payment_id}"
+            assert (await sandbox.http.post(path, json={"outcome": "failed"})).status_code == 200
+            assert (await sandbox.http.post(path, json={"outcome": "completed"})).status_code == 422
+        assert {event.outcome for event in await sandbox.told()} == {Outcome.FAILED}
+        went = {("refund", -1000), ("withdrawal", -700), ("deposit", 2501)}
+        days = (went, {("refund", 1000), ("withdrawal_return", 700)})
+        for form, read in (("stripe", read_stripe), ("paypal", read_paypal)):
+            for after, expected in enumerate(days):
+                day = (start + timedelta(days=after)).date()
+                rows = read((await sandbox.http.get(f"/reports/{form}/{day}")).content)
+                assert {(row.kind.value, row.amount_minor) for row in rows} == expected
+        # What came back can go back again.
+        again = await sandbox.adapter.refund(request(amount_minor=2501), deposit.reference)
+        assert again.outcome is Outcome.COMPLETED
+
     async def test_a_deposit_of_which_some_has_gone_back_is_not_charged_back(self, sandbox: Setup) -> None:
         asked = request()
         deposit = await sandbox.adapter.deposit(asked)

@@ -189,6 +189,25 @@ async def test_a_part_that_was_refunded_and_a_dispute_that_was_won_agree_too(pay
 
 
 @pytest.mark.integration
+async def test_what_went_out_and_came_back_agrees_too(payments: Setup) -> None:
+    found = (await deposit(payments, 2500))["id"]
+    refund_id = str(uuid4())
+    refund = {"actor": "ann", "refund_id": refund_id, "refund": {"amount": "5.00", "reason": "twice"}}
+    assert (await payments.client().post(f"/payments/{found}/refund", json=refund)).status_code == 200
+    out = (await payments.client().post("/payments/withdrawals", json=asked(1000))).json()[0]["id"]
+    for each in (refund_id, out):
+        payments.provider.take_back(UUID(each), Outcome.FAILED)
+        await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    assert payments.wallet.cash[42] == 2500
+    await payments.heard()
+    lines = [line(found), line(refund_id, "-5.00", "refund"), line(refund_id, "5.00", "refund_failure")]
+    lines += [line(out, "-10.00", "transfer"), line(out, "10.00", "transfer_reversal")]
+    batch = await settled(payments, *lines)
+    assert batch["status"] == "matched", await payments.exceptions()
+
+
+@pytest.mark.integration
 async def test_a_deposit_that_was_given_back_agrees_too(payments: Setup) -> None:
     payments.provider.at_once = 0
     found = await deposit(payments, 2500)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import httpx2
 import pytest
@@ -26,7 +27,7 @@ from ops.proof import Check, payments
 from payments_service.handlers.providers.sandbox import SUBJECT
 from shared import clock
 from shared.broker import BrokerOptions
-from tests.reliability.payments import Door, Payers
+from tests.reliability.payments import INTERNAL, Door, Payers
 from tests.reliability.support import Service, forget_members
 from tests.support import Database, as_administrator
 
@@ -43,8 +44,8 @@ FAULTS = {
     **dict.fromkeys(("forge", "contradict", "decline", "no_answer", "refuse"), 0.12),
 }
 SETTLED_WITHIN_S = 180.0
-# How often a deposit comes to a dispute while time goes by.
-DISPUTED = 0.3
+# How often a deposit is disputed, or refunded by staff, and something comes back, while time goes by.
+DISPUTED, REFUNDED, COMES_BACK = 0.3, 0.5, 0.3
 NEXT_IN_DISPUTE = {"completed": "charged_back", "charged_back": "reinstated"}
 KILLS = max(1, PAYMENTS // 100)
 KILLED_WITHIN_S = 60.0
@@ -156,6 +157,11 @@ class World:
                 await self.end_what_waits(0.5)
                 if self.draw.random() < DISPUTED:
                     await self.dispute()
+                if self.draw.random() < COMES_BACK:
+                    await self.come_back()
+            with suppress(httpx2.TransportError):
+                if self.draw.random() < REFUNDED:
+                    await self.refund()
 
     async def bring_forward(self) -> None:
         """Let the pauses be over."""
@@ -181,10 +187,35 @@ class World:
             # Some of it has gone back.
             assert answer.status_code == 422, answer.text
 
-    async def tell_of_disputes(self) -> None:
-        """What was lost of them comes in the end: a payment that is completed is not asked after for ever."""
+    async def refund(self) -> None:
+        """Staff gives back some of a deposit, at whichever instance answers."""
+        credited = await self.rows("SELECT id FROM payments.payments WHERE posted = 'credited' ORDER BY number")
+        if not credited:
+            return
+        (deposit_id,) = self.draw.choice(credited)
+        refund_id = UUID(int=self.draw.getrandbits(128), version=4)
+        refund = {"amount": self.draw.choice([None, "1"]), "reason": "asked for"}
+        async with httpx2.AsyncClient(trust_env=False, headers=INTERNAL, timeout=30) as client:
+            url = f"{self.draw.choice(self.instances).url}/payments/{deposit_id}/refund"
+            body = {"actor": "ann", "refund_id": str(refund_id), "refund": refund}
+            answer = await client.post(url, json=body)
+        # Some of them are disputed, or have gone back.
+        assert answer.status_code in (200, 422, 503), answer.text
+
+    async def come_back(self) -> None:
+        """Have a payout or a refund that was completed come back. PayPal tells of no refund that does."""
+        books = (await self.provider.get("/books")).raise_for_status().json()
+        told = [each for each in books if each["direction"] == "withdrawal" or each["method"] != "paypal"]
+        gone = [each for each in told if each["direction"] != "deposit" and each["outcome"] == "completed"]
+        if gone:
+            path = f"/control/payments/{self.draw.choice(gone)['payment_id']}"
+            (await self.provider.post(path, json={"outcome": "failed"})).raise_for_status()
+
+    async def tell_of_what_came_later(self) -> None:
+        """What was lost of it comes in the end: a payment that is completed is not asked after for ever."""
         for booked in (await self.provider.get("/books")).raise_for_status().json():
-            if booked["outcome"] in ("charged_back", "reinstated"):
+            came_back = booked["direction"] != "deposit" and booked["outcome"] == "failed"
+            if came_back or booked["outcome"] in ("charged_back", "reinstated"):
                 (await self.provider.post(f"/control/payments/{booked['payment_id']}/webhooks")).raise_for_status()
 
     async def until_settled(self) -> None:
@@ -244,7 +275,7 @@ async def in_the_end_all_agree(world: World) -> None:
             await each.until_ready()
         await world.plan({})
         await world.dispute()
-        await world.tell_of_disputes()
+        await world.tell_of_what_came_later()
         await world.until_settled()
         await verify(world, payers)
 
@@ -275,6 +306,12 @@ async def verify(world: World, payers: Payers) -> None:
     assert statuses["completed"] > PAYMENTS / 10
     assert statuses["failed"] > 0
     assert statuses["charged_back"] + statuses["reinstated"] > 0
+    # Staff gave some back, and of what went out some came back.
+    assert await world.rows(
+        "SELECT id FROM payments.payments WHERE direction = 'refund' AND posted = 'taken_back' LIMIT 1"
+    )
+    came_back = "direction <> 'deposit' AND status = 'refunded' AND posted = 'released'"
+    assert await world.rows(f"SELECT id FROM payments.payments WHERE {came_back} LIMIT 1")
     # Some withdrawals went out as refunds of deposits.
     as_refunds = "direction = 'withdrawal' AND of_payment IS NOT NULL AND status = 'completed'"
     assert await world.rows(f"SELECT id FROM payments.payments WHERE {as_refunds} LIMIT 1")
