@@ -152,6 +152,19 @@ async def test_a_refund_begun_at_the_provider_lands_once(payments: Setup) -> Non
     assert (payments.wallet.cash[1], payments.wallet.posted(Kind.REFUND)) == (700, 1)
 
 
+async def test_what_went_out_after_all_is_not_paid_out_before_it_is_taken_again(payments: Setup) -> None:
+    deposit = await payments.go(DEPOSIT)
+    payments.provider.refunds_fail = 1
+    found = (await refund(payments, deposit, asked())).json()[0]
+    payments.provider.take_back(UUID(found["id"]), Outcome.COMPLETED)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    payments.wallet.away = True
+    await payments.later(seconds=1)
+    payments.wallet.away = False
+    paid = await payments.go(Direction.WITHDRAWAL)
+    assert (paid.waits_for, paid.reason) == (Waits.REVIEW, "REFUND_UNDER_WAY")
+
+
 @pytest.mark.parametrize("minor", [400, 1000])
 async def test_a_refund_that_fails_after_it_was_sent_is_the_players_again(payments: Setup, minor: int) -> None:
     deposit = await payments.go(DEPOSIT)

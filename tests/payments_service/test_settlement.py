@@ -189,6 +189,18 @@ async def test_a_part_that_was_refunded_and_a_dispute_that_was_won_agree_too(pay
 
 
 @pytest.mark.integration
+async def test_a_refund_that_is_on_its_way_agrees_too(payments: Setup) -> None:
+    found = (await deposit(payments, 2500))["id"]
+    payments.provider.at_once = 0
+    refund = {"actor": "ann", "refund_id": str(uuid4()), "refund": {"amount": "5.00", "reason": "twice"}}
+    (sent,) = (await payments.client().post(f"/payments/{found}/refund", json=refund)).json()
+    assert (sent["status"], sent["posted"]) == ("processing", "taken_back")
+    await payments.heard()
+    batch = await settled(payments, line(found))
+    assert batch["status"] == "matched", await payments.exceptions()
+
+
+@pytest.mark.integration
 async def test_what_went_out_and_came_back_agrees_too(payments: Setup) -> None:
     found = (await deposit(payments, 2500))["id"]
     refund_id = str(uuid4())
