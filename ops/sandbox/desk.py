@@ -141,5 +141,6 @@ class Desk:
 
 
 def _settled(payment: Payment, outcome: Outcome) -> Payment:
-    reason = {Outcome.FAILED: "insufficient_funds", Outcome.CHARGED_BACK: "fraudulent"}.get(outcome)
+    failed = "expired_or_canceled_card" if payment.direction is Direction.REFUND else "insufficient_funds"
+    reason = {Outcome.FAILED: failed, Outcome.CHARGED_BACK: "fraudulent"}.get(outcome)
     return payment._replace(outcome=outcome, reason=reason)

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments_service.domain import payments, states
+from payments_service.domain import amounts, payments, states
 from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Payment
 from payments_service.domain.ports import Direction, Outcome
@@ -79,8 +79,9 @@ async def _of_refund(connection: AsyncConnection, before: Payment, refund: Payme
         return
     await exceptions.close_for(connection, deposit.id, ExceptionKind.STRANDED, now)
     if refund.status in payments.OVER:
+        expected = f"{amounts.told(refund.amount_minor, refund.currency)} back: {deposit.reason}"
         text = ": ".join(filter(None, (refund.status, refund.reason)))
-        found = Found(ExceptionKind.STRANDED, Side.PROVIDER, deposit.id, deposit.reference, deposit.reason, text)
+        found = Found(ExceptionKind.STRANDED, Side.PROVIDER, deposit.id, deposit.reference, expected, text)
         await exceptions.open_for(connection, found, now)
 
 

@@ -8,6 +8,7 @@ const MOST = 200;
 // What each kind means, in the order in which they are worked on.
 const KINDS = {
   contradiction: "The provider said something that cannot follow what it said before.",
+  stranded: "The ledger did not take it, and it could not go back. Open the payment, and give it back once more.",
   missing: "Ours, and not the other side's.",
   extra: "The other side's, and not ours.",
   amount: "Another amount.",
@@ -16,7 +17,6 @@ const KINDS = {
   late: "Counted on another day.",
   overdue: "The provider has not said how it ended, for too long.",
   blocked: "The ledger does not take it.",
-  stranded: "It arrived, the ledger did not take it, and it could not go back: nobody has it.",
 };
 const SHOWN = [["open", "open ones"], ["all", "closed ones, too"]];
 
