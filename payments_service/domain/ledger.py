@@ -151,8 +151,8 @@ def command(payment: Booked, step: Step) -> Command:
     reference = payment.group_id if step in _OF_THE_HOLD else payment.payment_id
     amount_minor = payment.group_minor if step is Step.HOLD else payment.amount_minor
     if step in _TAKES_BACK:
-        assert payment.taken_by is not None
-        reference = payment.taken_by
+        # What took a refund was not always kept: there is one command that can have been it.
+        reference = payment.taken_by or command_id(payment, Step.REFUND)
     if step in _DISPUTED and payment.charged_back_minor is not None:
         amount_minor = payment.charged_back_minor
     return Command(

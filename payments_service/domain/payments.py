@@ -218,7 +218,8 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
     if answer is None or (answer == UNNAMED and _was_never_shown(payment)):
         return _unheard_of(payment, now)
     event = states.said(answer.outcome)
-    if event is Event.FAILED and payment.status is State.COMPLETED and payment.direction is not Direction.DEPOSIT:
+    was_paid = payment.status in (State.COMPLETED, State.REFUNDED) and payment.direction is not Direction.DEPOSIT
+    if event is Event.FAILED and was_paid:
         # What was paid and in the provider's books has failed has come back: a card may refuse a refund days later.
         event = Event.REFUNDED
     if event is Event.UNKNOWN and payment.status not in states.OPEN:
@@ -365,8 +366,10 @@ def left_of(deposit: Payment, refunds: Iterable[Payment]) -> int:
 def in_doubt(deposit: Payment, now: datetime) -> Payment | None:
     """A deposit that its provider said had gone back, once a refund of ours that counted for that did not go out.
 
-    It is asked again: it may have gone back elsewhere, or not at all. None where nobody said so.
+    It is asked again: it may have gone back elsewhere, or not at all. None where nobody said so, or it all has gone.
     """
+    if deposit.refunded_minor >= deposit.amount_minor:
+        return None
     return happened(replace(deposit, news=True, asks=0), Event.CAME_BACK, now)
 
 

@@ -163,6 +163,26 @@ def compared(moved: Sequence[Moved], provider: Sequence[Line], day: date) -> tup
     return ours, [each for each in moved if (each.of_payment or each.id) in lacking]
 
 
+def booked_sometime(moved: Sequence[Moved]) -> frozenset[tuple[Key, int]]:
+    """What a provider may have booked of what goes back, on whichever day: alone, or with all that we have of a day.
+
+    It books a refund when that is asked for, and takes it back where it fails; we know of the end alone.
+    """
+    by_day: dict[date | None, list[Line]] = {}
+    for payment in moved:
+        for line in _lines(payment, payment.at_provider()):
+            by_day.setdefault(line.day, []).append(line)
+    each = [line for lines in by_day.values() for line in (*lines, *_by_key(lines).values())]
+    known = {(_about(line), line.amount_minor) for line in each}
+    for payment in moved:
+        if payment.of_payment is not None and payment.reference is not None:
+            about: Key = (payment.of_payment, Movement.BACK)
+            known.add((about, payment.amount_minor))
+            if payment.status in OVER:
+                known.add((about, -payment.amount_minor))
+    return frozenset(known)
+
+
 def in_ledger(moved: Sequence[Moved]) -> list[Line]:
     """What our payments say that the ledger moved. What the wallet refused moved nothing there, nor what undid it."""
     return [line for payment in moved if _is_in_ledger(payment) for line in _lines(payment, payment.in_ledger())]
@@ -191,14 +211,17 @@ def match_ledger(moved: Sequence[Moved], ledger: Sequence[Line], day: date) -> l
     we did. What none of our payments moved, whenever, is extra: a deposit that staff reversed in the ledger is one.
     """
     lines = in_ledger(moved)
-    mine = {_about(line) for line in lines if line.day == day}
-    on_other_days = {_about(line) for line in lines if line.day != day}
+    mine = _by_key([line for line in lines if line.day == day])
+    same_day = _by_key([row for row in ledger if row.day == day])
+    on_other_days = {_about(line): line for line in lines if line.day != day}
+    moved_on = {(_about(line), line.day) for line in lines}
 
     def counts(row: Line) -> bool:
         about = _about(row)
         if row.day == day:
             return about in mine or about not in on_other_days
-        return about in mine and about not in on_other_days
+        agrees = about in mine and about in same_day and mine[about].amount_minor == same_day[about].amount_minor
+        return about in mine and not agrees and (about, row.day) not in moved_on
 
     rows = [row._replace(day=None) for row in ledger if counts(row)]
     return match([line for line in lines if line.day == day], rows, Side.LEDGER, {}, day)
@@ -219,11 +242,13 @@ def match(
     days: Mapping[UUID, date | None],
     day: date,
     beside: Sequence[Line] = (),
+    may_be: frozenset[tuple[Key, int]] = frozenset(),
 ) -> list[Found]:
     """What does not agree between our payments of a day and another side.
 
     `days` are those on which what is only on the other side counts with us: that is not missing here, but late there.
     `beside` is what the other side has of our payments on other days; where it is late, that day's batch says so.
+    `may_be` is what may have gone back of our payments on another day than with us; what else went back is extra.
     """
     mine, other = _by_key(ours), _by_key(theirs)
     elsewhere = _by_key([line._replace(day=None) for line in beside])
@@ -235,12 +260,14 @@ def match(
         else:
             found += _differences(line, there, side)
     for key, line in other.items():
-        if key in mine:
+        if key in mine or line.amount_minor == 0:
             continue
         our_day = None if line.payment_id is None else days.get(line.payment_id)
-        if our_day is None:
+        if line.movement is Movement.BACK and (key, line.amount_minor) in may_be:
+            continue
+        if our_day is None or line.movement is Movement.BACK:
             found.append(Found(ExceptionKind.EXTRA, side, line.payment_id, line.reference, None, _money(line)))
-        elif our_day < day and line.movement is not Movement.BACK:
+        elif our_day < day:
             found.append(_found(ExceptionKind.LATE, line, side, our_day.isoformat(), day.isoformat()))
     return found
 

@@ -149,7 +149,8 @@ class PaymentDesk:
                 elif words >= self.reviewers:
                     after = payments.scheduled(replace(part, waits_for=None, cleared=True), now)
                 if after is not None:
-                    await kept.save(connection, part, payments.in_hand(after, now) if count < AT_ONCE else after, now)
+                    after = payments.in_hand(after, now) if count < AT_ONCE else after
+                    await effects.save(connection, part, after, now)
         await self._attend(reviewed)
 
     async def cancel(self, payment_id: UUID, asked: AskedCancellation) -> None:

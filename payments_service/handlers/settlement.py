@@ -12,8 +12,17 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import settlement, settlement_reports
 from payments_service.domain.ports import ReportSource
-from payments_service.domain.settlement import MAX_ATTEMPTS, Found, Line, Moved, Movement, Side, report_due
-from payments_service.repository import batches
+from payments_service.domain.settlement import (
+    MAX_ATTEMPTS,
+    ExceptionKind,
+    Found,
+    Line,
+    Moved,
+    Movement,
+    Side,
+    report_due,
+)
+from payments_service.repository import batches, payments
 from payments_service.repository.days import ends_at
 from shared import database, logs
 from shared.clock import Clock
@@ -115,8 +124,8 @@ class Settlement:
 async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequence[Line], clock: Clock) -> None:
     of_ledger = await batches.of_ledger(connection, batch)
     about = {row.payment_id for row in of_ledger if row.payment_id is not None}
-    moved = await batches.moved(connection, batch, about)
     known = await batches.known(connection, batch.provider, reported)
+    moved = await batches.moved(connection, batch, about | {each.payment_id for each in known.values()})
     provider = settlement.of_batch(reported, known, batch.currency)
     # A large day takes seconds, and others are served meanwhile.
     ours, lacking = await asyncio.to_thread(lambda: settlement.compared(moved, provider, batch.day))
@@ -125,11 +134,16 @@ async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequen
 
     def matched() -> tuple[list[Found], dict[str, dict[str, int]]]:
         found = settlement.match_ledger(moved, of_ledger, batch.day)
-        found += settlement.match(ours, provider, Side.PROVIDER, days, batch.day, beside)
+        may_be = settlement.booked_sometime(moved)
+        found += settlement.match(ours, provider, Side.PROVIDER, days, batch.day, beside, may_be)
         return found, _totals(ours, provider)
 
     found, totals = await asyncio.to_thread(matched)
     await batches.settle(connection, batch, found, totals, clock())
+    # What the provider has and we have not may be news that was lost: it is asked, and the batch is looked at again.
+    extra = [each for each in found if (each.kind, each.side) == (ExceptionKind.EXTRA, Side.PROVIDER)]
+    news = {each.payment_id for each in extra if each.payment_id is not None}
+    await payments.ask_again(connection, news, clock())
 
 
 async def _beside(connection: AsyncConnection, batch: Row[Any], lacking: Sequence[Moved]) -> Sequence[Line]:

@@ -55,7 +55,11 @@ class EventsTaken:
         """A refund that somebody began at the provider, as a payment; the deposit, where it cannot be one of it."""
         assert event.reference is not None
         assert event.amount_minor is not None
-        left = payments.left_of(deposit, await kept.refunds_of(connection, deposit.id))
+        refunds = await kept.refunds_of(connection, deposit.id)
+        begun = next((refund for refund in refunds if refund.reference == event.reference), None)
+        if begun is not None:
+            return await kept.lock(connection, begun.id) or begun
+        left = payments.left_of(deposit, refunds)
         if event.amount_minor > left or event.currency != deposit.currency:
             return deposit
         refund = payments.begun_elsewhere(deposit, event.reference, event.amount_minor, now)

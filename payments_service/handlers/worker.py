@@ -157,7 +157,7 @@ class PaymentWorker:
                 return True
             decided = payments.decided(before, step, granted=granted, reason=reason, now=now)
             after = payments.in_hand(decided, now)
-            await kept.save(connection, before, after, now)
+            await effects.save(connection, before, after, now)
             await effects.decided(connection, after, step, decision, now)
         if not granted:
             log.info("payment_step_refused", payment_id=str(payment.id), step=step.value, reason=reason)

@@ -81,15 +81,18 @@ async def reported_elsewhere(
 ) -> Sequence[Line]:
     """What a provider's reports of other days say of some payments: it may have booked them before or after midnight.
 
-    Of what goes back, which may do so on many days, the days beside the batch's alone.
+    Of what goes back of a deposit, which may do so on many days, the days beside the batch's alone; of a refund, which
+    it books when that is asked for, whatever came before.
     """
     s = settlement_lines.c
     near = _b.day.in_([batch.day - timedelta(days=1), batch.day + timedelta(days=1)])
     about = or_(s.payment_id == any_(literal(list(ids), ARRAY(Uuid))), s.reference == any_(_texts(references)))
+    refund = or_(_p.id == s.payment_id, and_(_p.provider == _b.provider, _p.reference == s.reference))
+    earlier = and_(_b.day < batch.day, select(_p.id).where(refund, _p.of_payment.isnot(None)).exists())
     rows = await connection.execute(
         select(*(s[name] for name in Line._fields))
         .join_from(settlement_lines, settlement_batches, s.batch_id == _b.id)
-        .where(_b.provider == batch.provider, _b.id != batch.id, about, or_(s.movement != Movement.BACK, near))
+        .where(_b.provider == batch.provider, _b.id != batch.id, about, or_(s.movement != Movement.BACK, near, earlier))
         .order_by(s.number)
     )
     return [_line(row) for row in rows]
@@ -119,7 +122,7 @@ async def moved(connection: AsyncConnection, batch: Row[Any], about: Collection[
     query = select(*(_p[name] for name in Moved._fields)).where(
         _p.provider == batch.provider,
         _p.currency == batch.currency,
-        or_(_p.status.in_(MOVED), _p.taken_at.isnot(None)),
+        or_(_p.status.in_(MOVED), _p.of_payment.isnot(None)),
         or_(*((moment >= start) & (moment < end) for moment in moments), _p.id == ids, _p.of_payment == ids),
     )
     return [_moved(row) for row in await connection.execute(query)]

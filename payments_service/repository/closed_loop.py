@@ -65,6 +65,8 @@ def _under_way(user_id: int, currency: str) -> Sequence[ColumnElement[bool]]:
         _p.direction == Direction.REFUND,
         _p.status.in_((State.CREATED, State.COMPLETED, *OPEN)),
         _p.posted.in_((Posted.NOTHING, Posted.RELEASED)),
+        # The journal may bring its row before the answer that was lost.
+        ~select(_m.command_id).where(_p.posted == Posted.NOTHING, _m.about == _p.id, _m.net_minor < 0).exists(),
         # What was never credited is nobody's cash.
         _REFUNDED.c.posted == Posted.CREDITED,
     )

@@ -28,8 +28,10 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
     if after.of_payment is not None and (gone := _is_gone(after) - _is_gone(before)):
         withdrawn = after.direction is Direction.WITHDRAWAL
         await _gone_back(connection, after.of_payment, gone * after.amount_minor, now, withdrawn=withdrawn)
-    if after.direction is Direction.REFUND and after.status is not before.status:
+    if after.of_payment is not None and after.status is not before.status:
         await _of_refund(connection, before, after, now)
+    if (after.direction, after.status) == (Direction.DEPOSIT, State.CHARGED_BACK):
+        await exceptions.close_for(connection, after.id, ExceptionKind.STRANDED, now)
     if (after.direction, after.status) == (Direction.DEPOSIT, State.REFUNDED) and before.status is not State.REFUNDED:
         await _gone_elsewhere(connection, after, now)
 
@@ -74,12 +76,15 @@ async def _of_refund(connection: AsyncConnection, before: Payment, refund: Payme
         doubted = payments.in_doubt(deposit, now)
         if doubted is not None:
             await kept.save(connection, deposit, doubted, now)
-    # Staff has to know of money that nobody has: neither the player, nor whoever it came from.
     if deposit.posted is not Posted.REFUSED:
         return
-    await exceptions.close_for(connection, deposit.id, ExceptionKind.STRANDED, now)
-    if refund.status in payments.OVER:
-        expected = f"{amounts.told(refund.amount_minor, refund.currency)} back: {deposit.reason}"
+    # Staff has to know of money that nobody has: neither the player, nor whoever it came from.
+    left = payments.left_of(deposit, await kept.refunds_of(connection, deposit.id))
+    is_stranded = left > 0 and deposit.status in (State.COMPLETED, State.REINSTATED)
+    if not is_stranded or refund.status in payments.OVER:
+        await exceptions.close_for(connection, deposit.id, ExceptionKind.STRANDED, now)
+    if is_stranded and refund.status in payments.OVER:
+        expected = f"{amounts.told(left, deposit.currency)} back: {deposit.reason}"
         text = ": ".join(filter(None, (refund.status, refund.reason)))
         found = Found(ExceptionKind.STRANDED, Side.PROVIDER, deposit.id, deposit.reference, expected, text)
         await exceptions.open_for(connection, found, now)

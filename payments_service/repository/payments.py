@@ -1,12 +1,12 @@
 """Payments: found, locked, saved with how they came there, taken when they are due, listed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, fields, replace
 from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, select, tuple_, update
+from sqlalchemy import Row, Select, insert, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -95,6 +95,13 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
 async def note(connection: AsyncConnection, payment: Payment, illegal: str, now: datetime) -> None:
     """Keep that something was said of a payment that is not applied."""
     await _move(connection, payment, now, illegal)
+
+
+async def ask_again(connection: AsyncConnection, about: Collection[UUID], now: datetime) -> None:
+    """Have a payment's provider asked how that and its refunds stand: those that moved money."""
+    whose = or_(_c.id.in_(about), _c.of_payment.in_(about))
+    waits = (_c.waits_for.is_(None), _c.due_at.is_(None), _c.status.in_(MOVED))
+    await connection.execute(update(payments).where(whose, *waits).values(news=True, asks=0, due_at=now))
 
 
 async def take_due(connection: AsyncConnection, now: datetime, again_after: timedelta, limit: int) -> Sequence[UUID]:

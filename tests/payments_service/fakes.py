@@ -230,6 +230,8 @@ class ModelWallet:
         self.mood = random.Random(0)
         self.trouble = 0.0
         self.away = False
+        # When it decides, where that is not when it was asked for.
+        self.now: datetime | None = None
         # It decides, and nobody hears of it.
         self.unheard = False
         self.before: Callable[[], Awaitable[None]] | None = None
@@ -249,7 +251,7 @@ class ModelWallet:
             entry = self._entry(command)
             if reason is None:
                 self._post(command, entry)
-            event = _event(command, reason, entry, len(self.decided) + 1)
+            event = _event(command, reason, entry, len(self.decided) + 1, self.now or command.occurred_at)
             self.decided[command.command_id] = (command, event)
         return None if self.unheard or self.mood.random() < self.trouble else event
 
@@ -316,7 +318,7 @@ class ModelWallet:
                 self.clearing -= amount_minor
 
 
-def _event(command: Command, reason: Reason | None, entry: Entry, position: int) -> LedgerEvent:
+def _event(command: Command, reason: Reason | None, entry: Entry, position: int, decided_at: datetime) -> LedgerEvent:
     return LedgerEvent(
         lane=0,
         position=position,
@@ -334,7 +336,7 @@ def _event(command: Command, reason: Reason | None, entry: Entry, position: int)
         cash_minor=0,
         reserved_minor=0,
         occurred_at=command.occurred_at,
-        created_at=command.occurred_at,
+        created_at=decided_at,
         key_id="k1",
         checksum="ab" * 32,
     )

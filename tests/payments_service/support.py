@@ -136,7 +136,7 @@ class Setup:
     async def later(self, **time: float) -> None:
         """Let time go by, and do what is due then."""
         self.now += timedelta(**time)
-        self.provider.now = self.now
+        self.provider.now = self.wallet.now = self.now
         await self.worker.look()
 
     async def heard(self, events: Sequence[LedgerEvent] | None = None) -> None:
