@@ -5,7 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -119,6 +119,23 @@ def asking(platform: Platform, player: int) -> Iterator[Ask]:
 def until(fact: Callable[[], bool], within_s: float = 20) -> None:
     """Wait for a fact about a platform."""
     wait_until(fact, what="a fact about the platform", timeout=within_s)
+
+
+def asked_until(
+    statuses: Collection[int], ask: Ask, role: str, path: str, body: dict[str, Any], key: str
+) -> httpx2.Response:
+    """The same request until it is answered so: a busy service may take longer than it is waited for."""
+    answers: list[httpx2.Response] = []
+
+    def answered() -> bool:
+        answers.append(ask(role, "POST", path, body, key))
+        return answers[-1].status_code in statuses
+
+    try:
+        until(answered)
+    except InfrastructureError as error:
+        raise AssertionError(answers[-1].text) from error
+    return answers[-1]
 
 
 def known(ask: Ask, player: int, document: str, *currencies: str) -> None:

@@ -9,7 +9,7 @@ import httpx2
 import pytest
 from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
 
-from tests.end_to_end.support import Ask, Platform, asking, known, passport, until
+from tests.end_to_end.support import Ask, Platform, asked_until, asking, known, passport, until
 
 CHROMIUM = shutil.which("chromium")
 ARGUMENTS = [
@@ -71,10 +71,8 @@ def deposit(ask: Ask) -> dict[str, Any]:
 
 
 def pay(ask: Ask, direction: str, amount: str, **more: str) -> dict[str, Any]:
-    body, key = MONEY | {"amount": amount} | more, str(uuid4())
-    until(lambda: ask("player", "POST", f"/payments/{direction}", body, key=key).status_code in (201, 202))
-    # The same request is the same payment.
-    found: dict[str, Any] = ask("player", "POST", f"/payments/{direction}", body, key=key).json()
+    body, path = MONEY | {"amount": amount} | more, f"/payments/{direction}"
+    found: dict[str, Any] = asked_until((201, 202), ask, "player", path, body, str(uuid4())).json()
     return found
 
 

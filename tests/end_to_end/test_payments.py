@@ -11,7 +11,7 @@ import asyncpg
 import httpx2
 import pytest
 
-from tests.end_to_end.support import Ask, Platform, asking, known, let_through, until
+from tests.end_to_end.support import Ask, Platform, asked_until, asking, known, let_through, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -33,9 +33,8 @@ def ask(platform: Platform) -> Iterator[Ask]:
 def pay(ask: Ask, direction: str, amount: str, currency: str, instrument: str, method: str = "card") -> Any:
     """What a player is answered who pays in or out."""
     body = {"user_id": PLAYER, "amount": amount, "currency": currency, "provider": "sandbox", "method": method}
-    response = ask("player", "POST", f"/payments/{direction}", body | {"instrument": instrument}, key=str(uuid4()))
-    assert response.status_code in (201, 202), response.text
-    return response.json()
+    body |= {"instrument": instrument}
+    return asked_until((201, 202), ask, "player", f"/payments/{direction}", body, str(uuid4())).json()
 
 
 def balance(ask: Ask, currency: str) -> tuple[Decimal, Decimal]:
@@ -186,7 +185,8 @@ def test_two_of_staff_say_what_became_of_a_withdrawal_and_its_webhook_comes_late
     ask: Ask, sandbox: httpx2.Client
 ) -> None:
     begun = pay(ask, "deposits", "4000", "JPY", ON_DEMAND)
-    sandbox.post(f"/control/payments/{begun['id']}", json={"outcome": "completed"})
+    until_it_is(ask, begun["id"], "processing", "nothing")
+    assert sandbox.post(f"/control/payments/{begun['id']}", json={"outcome": "completed"}).is_success
     until_it_is(ask, begun["id"], "completed", "credited")
     before, _ = balance(ask, "JPY")
     paid = pay(ask, "withdrawals", "3000", "JPY", ON_DEMAND)
@@ -201,6 +201,7 @@ def test_two_of_staff_say_what_became_of_a_withdrawal_and_its_webhook_comes_late
     assert ask("admin", "POST", path, word).json()["status"] == "completed"
     assert sandbox.post(f"/control/payments/{paid['id']}", json={"outcome": "completed"}).is_success
     until(lambda: sandbox.get("/control/webhooks").json() == {"waiting": 0})
+    until_it_is(ask, paid["id"], "completed", "captured")
     done = payment(ask, paid["id"])
     assert (done["status"], done["posted"], balance(ask, "JPY")) == ("completed", "captured", (before - 3000, NOTHING))
     completed_by = [said["actor"] for said in done["said"] if said["act"] == "completion"]

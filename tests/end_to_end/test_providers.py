@@ -13,7 +13,7 @@ from stripe import WebhookSignature
 from tests.end_to_end import support
 from tests.end_to_end.runbook import DOCS, commands, run
 from tests.end_to_end.stand_ins import StandIn, standing_in
-from tests.end_to_end.support import Ask, Platform, asking, known, let_through, until
+from tests.end_to_end.support import Ask, Platform, asked_until, asking, known, let_through, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
 
@@ -60,9 +60,7 @@ def pay(ask: Ask, direction: str, provider: str, method: str, currency: str, ins
     """What a player is answered who pays 25.00 in or out."""
     money = {"user_id": PLAYER, "amount": "25.00", "currency": currency}
     how = {"provider": provider, "method": method, "instrument": instrument}
-    response = ask("player", "POST", f"/payments/{direction}", money | how, key=str(uuid4()))
-    assert response.status_code in (201, 202), response.text
-    return response.json()
+    return asked_until((201, 202), ask, "player", f"/payments/{direction}", money | how, str(uuid4())).json()
 
 
 def until_it_is(ask: Ask, payment_id: str, *stands: str) -> None:
@@ -82,7 +80,7 @@ def test_a_card_pays_in_when_stripe_says_so_and_is_paid_as_a_refund(
     ask: Ask, platform: Platform, providers: StandIn
 ) -> None:
     begun = pay(ask, "deposits", "stripe", "card", "USD", "pm_card")
-    assert at(begun) == ("processing", "nothing")
+    until_it_is(ask, begun["id"], "processing", "nothing")
     (intent,) = providers.of_kind("payment_intent")
     assert (intent["amount"], intent["currency"], intent["metadata"]["payment_id"]) == (2500, "usd", begun["id"])
     intent["status"] = "succeeded"

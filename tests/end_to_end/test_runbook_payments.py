@@ -13,7 +13,7 @@ import pytest
 from ops.development_secrets import read
 from tests.end_to_end import support
 from tests.end_to_end.runbook import commands, run, section
-from tests.end_to_end.support import Ask, Platform, asking, known, let_through, until
+from tests.end_to_end.support import Ask, Platform, asked_until, asking, known, let_through, until
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -40,9 +40,8 @@ class Operator:
 def pay(ask: Ask, direction: str, amount: str, currency: str = "USD", instrument: str = "tok_a") -> Any:
     """What a player is answered who pays in or out."""
     body = {"user_id": PLAYER, "amount": amount, "currency": currency, "provider": "sandbox", "method": "card"}
-    response = ask("player", "POST", f"/payments/{direction}", body | {"instrument": instrument}, key=str(uuid4()))
-    assert response.status_code in (201, 202), response.text
-    return response.json()
+    body |= {"instrument": instrument}
+    return asked_until((201, 202), ask, "player", f"/payments/{direction}", body, str(uuid4())).json()
 
 
 def until_it_is(ask: Ask, payment_id: str, status: str) -> None:

@@ -27,7 +27,7 @@ from shared.contracts.rounds import GameRound
 from shared.contracts.topics import GAME_ROUNDS, PAYMENTS_EVENTS, WALLET_COMMANDS
 from shared.lanes import key_of
 from shared.testing import FakeLedger
-from tests.support import eventually, publish, started
+from tests.support import Database, as_administrator, eventually, publish, started
 
 pytestmark = pytest.mark.integration
 
@@ -138,17 +138,18 @@ async def test_accounts_on_one_instrument_are_told_of_each_other(
     await eventually(shared)
 
 
-async def test_people_work_on_a_flag(client: httpx2.AsyncClient, publisher: Publisher) -> None:
+async def test_people_work_on_a_flag(client: httpx2.AsyncClient, publisher: Publisher, database: Database) -> None:
     path = f"/fraud/flags/{(await flag(client, publisher, 42))['id']}"
     assigned = (await client.post(f"{path}/assignment", json={"assignee": "ana", "by": "bo"})).json()
     assert (assigned["status"], assigned["assignee"]) == ("in_review", "ana")
-    until = (datetime.now(UTC) + timedelta(seconds=1)).isoformat()
+    until = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
     slept = (
         await client.post(f"{path}/snooze", json={"until": until, "by": "ana", "note": "wait for the bank"})
     ).json()
     assert slept["status"] == "snoozed"
     again = {"until": until, "by": "ana", "note": "wait for the bank"}
     assert (await client.post(f"{path}/snooze", json=again)).json() == slept
+    await as_administrator(database, "UPDATE fraud.fraud_flags SET snoozed_until = now()")
 
     async def awake() -> bool:
         return bool((await client.get(path)).json()["status"] == "open")

@@ -64,7 +64,7 @@ async def client(engine: AsyncEngine, settings: Settings) -> AsyncIterator[httpx
 
 
 def asked(**changed: Any) -> dict[str, Any]:
-    until = (NOW + timedelta(hours=1)).isoformat()
+    until = (NOW + timedelta(days=1)).isoformat()
     return {"rule_id": "bet_velocity", "until": until, "by": "ana", "note": "a tournament"} | changed
 
 

@@ -118,13 +118,13 @@ class TestOff:
 
     def test_what_is_off_costs_nothing_to_speak_of(self) -> None:
         batch = [record(offset, context(ONE)) for offset in range(500)]
-        began = time.perf_counter()
+        began = time.process_time()
         for _ in range(1000):
             with OFF.batch(topics.WALLET_COMMANDS, batch):
                 pass
 
         # A thousand batches of five hundred: whatever looked at each record would take a hundred times as long.
-        assert time.perf_counter() - began < 0.1
+        assert time.process_time() - began < 0.1
 
 
 class FakeProducer:

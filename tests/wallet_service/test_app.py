@@ -18,6 +18,7 @@ from tests.wallet_service.client import Client, events
 from tests.wallet_service.support import command
 from wallet_service.app import create_app
 from wallet_service.domain.needs import JournalRow
+from wallet_service.handlers import relay
 from wallet_service.handlers.relay import Relay
 from wallet_service.repository import Reads
 from wallet_service.settings import Settings
@@ -92,6 +93,8 @@ class TestEvents:
     ) -> None:
         with monkeypatch.context() as dies:
             dies.setattr(Relay, "committed", _nothing)
+            # Nor by its loop, however long it takes to stop.
+            dies.setattr(relay, "ORPHANED_AFTER_S", 3600.0)
             async with running(settings):
                 await client.send(*deposits(40))
                 await client.replies(40)
@@ -115,6 +118,8 @@ class TestEvents:
     ) -> None:
         with monkeypatch.context() as dies:
             dies.setattr(Relay, "committed", _nothing)
+            # Nor by its loop, however long it takes to stop.
+            dies.setattr(relay, "ORPHANED_AFTER_S", 3600.0)
             async with running(settings):
                 await client.send(*deposits(40))
                 await client.replies(40)

@@ -9,10 +9,21 @@ from ops.vigilance.alarms import Severity
 from tests.end_to_end.alarms.stage import PLAYER, USER, Cause, Stage
 from tests.end_to_end.support import until
 
+_UNSEALED = """SELECT FROM wallet.transactions t WHERE position >
+    (SELECT coalesce(max(last_position), 0) FROM wallet.checkpoints c WHERE c.lane = t.lane) LIMIT 1"""
+_UNSEALED_ENTRIES = """SELECT FROM compliance.audit_log WHERE number >
+    (SELECT coalesce(max(last_position), 0) FROM compliance.audit_checkpoints) LIMIT 1"""
+
+
+def _until_all_is_sealed(stage: Stage, unsealed: str) -> None:
+    """What was there before is sealed by age, and takes what comes meanwhile along."""
+    until(lambda: not stage.sql(unsealed), within_s=60)
+
 
 @contextmanager
 def _a_row_is_altered(stage: Stage) -> Iterator[None]:
     """Before it is sealed, so that its lane cannot be."""
+    _until_all_is_sealed(stage, _UNSEALED)
     row = stage.deposit(PLAYER + 1)
     stage.sql(f"UPDATE wallet.transactions SET amount = amount + 1 WHERE id = '{row}'")
     yield
@@ -48,6 +59,7 @@ def _reconcile(stage: Stage) -> None:
 @contextmanager
 def _the_audit_log_is_altered(stage: Stage) -> Iterator[None]:
     """Before the entry is sealed; it comes from the ledger, on its own time."""
+    _until_all_is_sealed(stage, _UNSEALED_ENTRIES)
     reason = f"asked for {uuid4()}"
     override = {"amount": "900.00", "currency": "USD", "reason": reason}
     stage.done("risk", "PUT", f"{USER}/limits/MAX_BET_AMOUNT", override)
