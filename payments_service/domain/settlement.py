@@ -213,7 +213,7 @@ def match_ledger(moved: Sequence[Moved], ledger: Sequence[Line], day: date) -> l
     lines = in_ledger(moved)
     mine = _by_key([line for line in lines if line.day == day])
     same_day = _by_key([row for row in ledger if row.day == day])
-    on_other_days = {_about(line): line for line in lines if line.day != day}
+    on_other_days = {_about(line) for line in lines if line.day != day}
     moved_on = {(_about(line), line.day) for line in lines}
 
     def counts(row: Line) -> bool:

@@ -69,6 +69,7 @@ async def _gone_back(
 
 
 async def _of_refund(connection: AsyncConnection, before: Payment, refund: Payment, now: datetime) -> None:
+    """What a change of what goes back means for its deposit, beside what has gone of that."""
     assert refund.of_payment is not None
     deposit = await kept.lock(connection, refund.of_payment)
     assert deposit is not None

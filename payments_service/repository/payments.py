@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Row, Select, insert, or_, select, tuple_, update
+from sqlalchemy import ARRAY, Row, Select, Uuid, any_, insert, literal, or_, select, tuple_, update
 from sqlalchemy.dialects import postgresql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -99,7 +99,8 @@ async def note(connection: AsyncConnection, payment: Payment, illegal: str, now:
 
 async def ask_again(connection: AsyncConnection, about: Collection[UUID], now: datetime) -> None:
     """Have a payment's provider asked how that and its refunds stand: those that moved money."""
-    whose = or_(_c.id.in_(about), _c.of_payment.in_(about))
+    ids = any_(literal(list(about), ARRAY(Uuid)))
+    whose = or_(_c.id == ids, _c.of_payment == ids)
     waits = (_c.waits_for.is_(None), _c.due_at.is_(None), _c.status.in_(MOVED))
     await connection.execute(update(payments).where(whose, *waits).values(news=True, asks=0, due_at=now))
 
