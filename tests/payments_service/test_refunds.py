@@ -185,23 +185,6 @@ async def test_a_refund_that_fails_after_it_was_sent_is_the_players_again(paymen
     assert (await refund(payments, deposit, asked())).json()[0]["status"] == "completed"
 
 
-async def test_what_the_wallet_did_not_take_and_the_provider_not_back_is_shown_until_it_goes(payments: Setup) -> None:
-    payments.provider.at_once = 0
-    deposit = await payments.go(DEPOSIT)
-    payments.wallet.excluded.add(1)
-    payments.provider.settle_some()
-    payments.provider.at_once, payments.provider.refunds_fail = 1, 1
-    await payments.later(minutes=1)
-    assert await payments.exceptions() == [("stranded", "provider")]
-    failing = (await refund(payments, deposit, asked())).json()[0]
-    assert (failing["status"], await payments.exceptions()) == ("failed", [("stranded", "provider")])
-    payments.provider.refunds_fail = 0
-    sent = (await refund(payments, deposit, asked())).json()[0]
-    assert (sent["status"], sent["posted"], await payments.exceptions()) == ("completed", "refused", [])
-    assert (payments.wallet.cash[1], payments.wallet.clearing, payments.provider.net_minor()) == (0, 0, 0)
-    assert (await payments.get(deposit.id)).status is State.REFUNDED
-
-
 async def test_a_refund_of_more_than_there_was_is_shown_and_moves_nothing(payments: Setup) -> None:
     deposit = await payments.go(DEPOSIT)
     event = told(payments, deposit, Outcome.COMPLETED, 1001, direction=Direction.REFUND, reference="re_1")

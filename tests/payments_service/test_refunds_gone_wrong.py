@@ -50,6 +50,17 @@ async def test_what_is_stranded_is_shown_until_all_of_it_has_gone(payments: Setu
     assert await payments.exceptions() == []
 
 
+async def test_what_is_stranded_is_tried_again_by_staff_and_never_touches_the_wallet(payments: Setup) -> None:
+    deposit = await stranded(payments)
+    payments.provider.refunds_fail = 1
+    failing = (await refund(payments, deposit, asked())).json()[0]
+    assert (failing["status"], await payments.exceptions()) == ("failed", [("stranded", "provider")])
+    payments.provider.refunds_fail = 0
+    sent = (await refund(payments, deposit, asked())).json()[0]
+    assert (sent["status"], sent["posted"], await payments.exceptions()) == ("completed", "refused", [])
+    await nothing_left_anywhere(payments, deposit)
+
+
 async def test_what_is_stranded_and_charged_back_has_gone(payments: Setup) -> None:
     deposit = await stranded(payments)
     await heard_of(payments, deposit.id, Outcome.CHARGED_BACK)
