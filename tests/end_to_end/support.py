@@ -138,6 +138,18 @@ def asked_until(
     return answers[-1]
 
 
+def whole(ask: Ask, role: str, path: str, *, without: Collection[str] = ()) -> Any:
+    """What is asked of several services, once each of them has answered in time, `without` apart."""
+    answers: list[Any] = []
+
+    def answered() -> bool:
+        answers.append(ask(role, "GET", path).json())
+        return {each["part"] for each in answers[-1]["missing"]} <= set(without)
+
+    until(answered)
+    return answers[-1]
+
+
 def known(ask: Ask, player: int, document: str, *currencies: str) -> None:
     """Have a player verified, who need not wait with a withdrawal in these currencies."""
     user = f"/users/{player}"

@@ -240,7 +240,14 @@ def cut_off(ask: Ask, sandbox: httpx2.Client, day: str) -> str:
     report = sandbox.get(f"/reports/stripe/{day}", params={"currency": "GBP"}).text
     header = report.splitlines(keepends=True)[0]
     asked = {"provider": "sandbox", "currency": "GBP", "day": day, "report": header}
-    assert ask("finance", "POST", "/settlement-batches", asked).json()["status"] == "exceptions"
+
+    def lacks_the_report_alone() -> bool:
+        batch = ask("finance", "POST", "/settlement-batches", asked).json()
+        found = ask("finance", "GET", f"/settlement-exceptions?batch_id={batch['id']}").json()
+        return {each["side"] for each in found} == {"provider"}
+
+    # The ledger's rows arrive on their own time.
+    until(lacks_the_report_alone)
     return report
 
 

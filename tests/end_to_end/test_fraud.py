@@ -6,7 +6,7 @@ from uuid import uuid4
 
 import pytest
 
-from tests.end_to_end.support import Platform, asking, until
+from tests.end_to_end.support import Platform, asking, until, whole
 
 pytestmark = [pytest.mark.integration, pytest.mark.timeout(300)]
 
@@ -43,7 +43,7 @@ def test_quick_bets_are_a_reason_with_its_numbers_and_rules_are_drafted_at_the_d
         assert history[0]["score"] > 0
         assert ask("player", "GET", SCORE).status_code == 403
         assert ask("support", "GET", "/fraud/flags?status=open&min_score=76").json()["next_cursor"] is None
-        status = ask("risk", "GET", f"/users/{PLAYER}/status").json()
+        status = whole(ask, "risk", f"/users/{PLAYER}/status")
         assert (status["fraud"]["level"], status["restrictions"]["blocked"]) == ("SAFE", False)
 
         rules = ask("risk", "GET", "/fraud/rules?rule_id=bet_velocity").json()["rules"]

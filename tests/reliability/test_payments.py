@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from uuid import UUID
+from uuid import uuid5
 
 import httpx2
 import pytest
@@ -193,7 +193,7 @@ class World:
         if not credited:
             return
         (deposit_id,) = self.draw.choice(credited)
-        refund_id = UUID(int=self.draw.getrandbits(128), version=4)
+        refund_id = uuid5(deposit_id, str(self.draw.random()))
         refund = {"amount": self.draw.choice([None, "1"]), "reason": "asked for"}
         async with httpx2.AsyncClient(trust_env=False, headers=INTERNAL, timeout=30) as client:
             url = f"{self.draw.choice(self.instances).url}/payments/{deposit_id}/refund"

@@ -5,6 +5,7 @@ import secrets
 from collections.abc import Sequence
 from types import TracebackType
 from typing import Self
+from uuid import UUID
 
 from aiokafka import AIOKafkaConsumer, AIOKafkaProducer, ConsumerRecord, TopicPartition
 from aiokafka.record.default_records import _DefaultRecordBatchBuilderPy
@@ -96,7 +97,13 @@ class Client:
     async def ask(self, *commands: Command) -> list[Reply]:
         """Publish commands, each with its own id, and return the reply to each, in the order of the commands."""
         await self.send(*commands)
-        found = {reply.command_id: reply for reply in await self.replies(len(commands))}
+        return await self.answers(*commands)
+
+    async def answers(self, *commands: Command) -> list[Reply]:
+        """The reply to each of commands that were sent: one may come twice while lanes move."""
+        found: dict[UUID, Reply] = {}
+        while left := {each.command_id for each in commands} - found.keys():
+            found |= {reply.command_id: reply for reply in await self.replies(len(left))}
         return [found[each.command_id] for each in commands]
 
     async def replies(self, count: int) -> list[Reply]:

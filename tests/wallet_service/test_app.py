@@ -197,4 +197,4 @@ class TestStarting:
             await client.send(*sent)
         # What it did not decide is there for the next one.
         async with running(settings):
-            assert {reply.command_id for reply in await client.replies(2000)} == {each.command_id for each in sent}
+            assert len(await client.answers(*sent)) == 2000

@@ -36,9 +36,15 @@ def _until_it_is(stage: Stage, payment_id: str, status: str) -> None:
 
 @contextmanager
 def _deposits_are_declined(stage: Stage) -> Iterator[None]:
-    for _ in range(ENOUGH):
-        _pay(stage, "deposits", "10.00", "GBP", "tok_declined")
+    _fell_at_once(stage, [_pay(stage, "deposits", "10.00", "GBP", "tok_declined") for _ in range(ENOUGH)])
     yield
+
+
+def _fell_at_once(stage: Stage, payment_ids: list[str]) -> None:
+    """As in one window of an alarm, however long it took here."""
+    until(lambda: all(_stands(stage, each)["status"] == "failed" for each in payment_ids), within_s=60)
+    ids = ", ".join(f"'{each}'" for each in payment_ids)
+    stage.sql(f"UPDATE payments.payments SET changed_at = now() WHERE id IN ({ids})")
 
 
 @contextmanager
@@ -54,9 +60,9 @@ def _withdrawals_wait_and_fail(stage: Stage) -> Iterator[None]:
         for each in asked[:ENOUGH]:
             _let_through(stage, each)
         until(lambda: all(_stands(stage, each)["status"] == "processing" for each in asked[:ENOUGH]), within_s=60)
-        # Soon one after the other: they have to fail within one window.
         for each in asked[:ENOUGH]:
             _settle(provider, each, "failed")
+        _fell_at_once(stage, asked[:ENOUGH])
         yield
         for each in asked[ENOUGH:]:
             _let_through(stage, each)
