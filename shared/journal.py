@@ -62,6 +62,21 @@ def _decoded(adapter: TypeAdapter[T], body: bytes) -> T:
         raise ServiceUnavailable("the wallet service answers in a form that is not the contract's") from error
 
 
+class _Transport(httpx2.AsyncHTTPTransport):
+    """A connection that is lost as it is made could not be made.
+
+    anyio asks for the peer's name of a socket that uvloop has closed by then, and raises AttributeError.
+    """
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        try:
+            return await super().handle_async_request(request)
+        except AttributeError as error:
+            if error.name != "getpeername":
+                raise
+            raise httpx2.ConnectError("the connection was lost as it was made", request=request) from error
+
+
 def internal_client(base_url: str, token: str, tracing: Tracing = OFF) -> httpx2.AsyncClient:
     """A client for another of the platform's services, with the token that they show each other. Close it when done.
 
@@ -72,6 +87,7 @@ def internal_client(base_url: str, token: str, tracing: Tracing = OFF) -> httpx2
         headers={"Authorization": f"Bearer {token}"},
         timeout=TIMEOUT_S,
         trust_env=False,
+        transport=_Transport(trust_env=False),
         event_hooks={"request": [partial(_mark, tracing)]},
     )
 

@@ -72,3 +72,23 @@ async def test_the_client_shows_the_token_and_waits_within_a_bound() -> None:
         assert request.headers["authorization"] == "Bearer a-token"
         timeout = client.timeout
         assert all(part is not None and part <= 5 for part in (timeout.connect, timeout.read, timeout.pool))
+
+
+@pytest.mark.parametrize(("lost", "expected"), [("getpeername", httpx2.ConnectError), ("another", AttributeError)])
+async def test_a_connection_that_is_lost_as_it_is_made_could_not_be_made(
+    lost: str, expected: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Closed:
+        """What anyio has of a socket that is closed."""
+
+        def __getattr__(self, name: str) -> object:
+            raise AttributeError(f"'NoneType' object has no attribute '{name}'", name=name, obj=None)
+
+    async def asked(transport: httpx2.AsyncHTTPTransport, request: httpx2.Request) -> httpx2.Response:
+        getattr(Closed(), lost)
+        raise AssertionError("unreachable")
+
+    monkeypatch.setattr(httpx2.AsyncHTTPTransport, "handle_async_request", asked)
+    async with internal_client("http://wallet", "token") as client:
+        with pytest.raises(expected):
+            await client.get("/lanes")
