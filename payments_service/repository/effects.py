@@ -1,7 +1,6 @@
 """What a change of one payment means beside it, in the same transaction: for its deposit, its instrument, and staff."""
 
 from datetime import datetime
-from uuid import UUID
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -25,9 +24,6 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
         await exceptions.open_for(connection, found, now)
     elif before.status in states.OPEN and after.status not in states.OPEN:
         await exceptions.close_for(connection, after.id, ExceptionKind.OVERDUE, now)
-    if after.of_payment is not None and (gone := _is_gone(after) - _is_gone(before)):
-        withdrawn = after.direction is Direction.WITHDRAWAL
-        await _gone_back(connection, after.of_payment, gone * after.amount_minor, now, withdrawn=withdrawn)
     if after.of_payment is not None and after.status is not before.status:
         await _of_refund(connection, before, after, now)
     if (after.direction, after.status) == (Direction.DEPOSIT, State.CHARGED_BACK):
@@ -59,24 +55,20 @@ def _is_gone(refund: Payment) -> bool:
     return refund.status is State.COMPLETED
 
 
-async def _gone_back(
-    connection: AsyncConnection, deposit_id: UUID, amount_minor: int, now: datetime, *, withdrawn: bool = False
-) -> None:
-    deposit = await kept.lock(connection, deposit_id)
-    assert deposit is not None
-    after = payments.after_refund(deposit, amount_minor, now, withdrawn=withdrawn)
-    await kept.save(connection, deposit, after, now)
-
-
 async def _of_refund(connection: AsyncConnection, before: Payment, refund: Payment, now: datetime) -> None:
-    """What a change of what goes back means for its deposit, beside what has gone of that."""
+    """What a change of what goes back means for its deposit."""
     assert refund.of_payment is not None
     deposit = await kept.lock(connection, refund.of_payment)
     assert deposit is not None
-    if before.status is not State.COMPLETED and refund.status in payments.OVER:
-        doubted = payments.in_doubt(deposit, now)
-        if doubted is not None:
-            await kept.save(connection, deposit, doubted, now)
+    after = None
+    if gone := _is_gone(refund) - _is_gone(before):
+        withdrawn = refund.direction is Direction.WITHDRAWAL
+        after = payments.after_refund(deposit, gone * refund.amount_minor, now, withdrawn=withdrawn)
+    elif refund.status in payments.OVER:
+        after = payments.in_doubt(deposit, now)
+    if after is not None:
+        await kept.save(connection, deposit, after, now)
+        deposit = after
     if deposit.posted is not Posted.REFUSED:
         return
     # Staff has to know of money that nobody has: neither the player, nor whoever it came from.
@@ -97,4 +89,7 @@ async def _gone_elsewhere(connection: AsyncConnection, deposit: Payment, now: da
     if refund is not None:
         await kept.add(connection, refund)
         await exceptions.close_for(connection, deposit.id, ExceptionKind.STRANDED, now)
-        await _gone_back(connection, deposit.id, refund.amount_minor, now)
+        # Read again: by its reference, just learned, there may be news of it.
+        saved = await kept.lock(connection, deposit.id)
+        assert saved is not None
+        await kept.save(connection, saved, payments.after_refund(saved, refund.amount_minor, now), now)
