@@ -51,11 +51,12 @@ _COUNTED = {
 }
 
 _CANONICAL = orjson.OPT_NON_STR_KEYS | orjson.OPT_SORT_KEYS
-_FEW = ("deposits", "withdrawals", "attempts", "rounds", "chargebacks", "refunds", "raises", "regions")
+_FEW = ("deposits", "withdrawals", "attempts", "rounds", "chargebacks", "raises", "regions")
 
 Minute = tuple[int, str]
 Money = tuple[int, str, int, str]
 Round = tuple[int, str, bool, str]
+Refund = tuple[int, str, str, int]
 Buckets = dict[str, dict[int, list[int]]]
 
 
@@ -65,8 +66,8 @@ class Features:
 
     `minutes`: bets, and the last of them. `hours` and `days`: by currency, sums as BUCKET has them. `deposits` and
     `withdrawals`: (at, ref, amount, currency). `attempts`: deposits (at, ref, whether it came about). `rounds`: (at,
-    ref, won, opponent). `chargebacks`, `refunds`, `raises`: (at, ref). `instruments`, `devices`: of each, its last use
-    and how many accounts share it.
+    ref, won, opponent). `chargebacks`, `raises`: (at, ref). `refunds`, `reversed_refunds`: (at, ref, the refund's
+    command, amount). `instruments`, `devices`: of each, its last use and how many accounts share it.
     """
 
     first: int = 0
@@ -80,7 +81,8 @@ class Features:
     attempts: list[tuple[int, str, bool]] = field(default_factory=list)
     rounds: list[Round] = field(default_factory=list)
     chargebacks: list[tuple[int, str]] = field(default_factory=list)
-    refunds: list[tuple[int, str]] = field(default_factory=list)
+    refunds: list[Refund] = field(default_factory=list)
+    reversed_refunds: list[Refund] = field(default_factory=list)
     raises: list[tuple[int, str]] = field(default_factory=list)
     regions: list[tuple[int, str, str]] = field(default_factory=list)
     instruments: dict[str, tuple[int, int]] = field(default_factory=dict)
@@ -125,7 +127,9 @@ def _add(made: Features, seen: Observation) -> None:
     elif what is What.CHARGEBACK:
         made.chargebacks.append((seen.at, seen.ref))
     elif what is What.REFUND:
-        made.refunds.append((seen.at, seen.ref))
+        made.refunds.append((seen.at, seen.ref, seen.subject, seen.amount_minor))
+    elif what is What.REFUND_REVERSED:
+        made.reversed_refunds.append((seen.at, seen.ref, seen.subject, seen.amount_minor))
     elif what is What.LIMIT_RAISED:
         made.raises.append((seen.at, seen.ref))
     elif what is What.REGION:
@@ -168,6 +172,7 @@ def _copied(features: Features) -> Features:
         rounds=list(features.rounds),
         chargebacks=list(features.chargebacks),
         refunds=list(features.refunds),
+        reversed_refunds=list(features.reversed_refunds),
         raises=list(features.raises),
         regions=list(features.regions),
         instruments=dict(features.instruments),
@@ -185,7 +190,7 @@ def _prune(made: Features) -> None:
             if not buckets[currency]:
                 del buckets[currency]
     _expire(made.luck, now // DAY_MS - DAYS_KEPT)
-    back = (made.chargebacks, made.refunds)
+    back = (made.chargebacks, made.refunds, made.reversed_refunds)
     for few in (made.deposits, made.withdrawals, made.attempts, *back, made.raises, made.regions):
         if few:
             _latest(few, RECENT)
@@ -222,8 +227,14 @@ def decode(text: str) -> Features:
         hours={currency: {int(key): sums for key, sums in of.items()} for currency, of in raw["hours"].items()},
         days={currency: {int(key): sums for key, sums in of.items()} for currency, of in raw["days"].items()},
         luck={int(key): day for key, day in raw["luck"].items()},
-        # What was kept before refunds were noticed has none.
-        **{name: list(map(tuple, raw.get(name, ()))) for name in _FEW},
+        **{name: list(map(tuple, raw[name])) for name in _FEW},
+        # What was kept before refunds, or what they are of, were noticed: it has none, or names no command.
+        refunds=[_refund(*refund) for refund in raw.get("refunds", ())],
+        reversed_refunds=[_refund(*refund) for refund in raw.get("reversed_refunds", ())],
         instruments={key: (last, accounts) for key, (last, accounts) in raw["instruments"].items()},
         devices={key: (last, accounts) for key, (last, accounts) in raw["devices"].items()},
     )
+
+
+def _refund(at: int, ref: str, command: str = "", amount_minor: int = 1) -> Refund:
+    return at, ref, command, amount_minor

@@ -23,6 +23,7 @@ class What(StrEnum):
     CREDIT = "credit"
     CHARGEBACK = "chargeback"
     REFUND = "refund"
+    REFUND_REVERSED = "refund_reversed"
     LIMIT_RAISED = "limit_raised"
     ROUND = "round"
     DEPOSIT_FAILED = "deposit_failed"
@@ -37,8 +38,9 @@ class Observation(NamedTuple):
     """One thing about one player.
 
     `at` is in milliseconds since 1970, UTC; amounts are minor units. `ref` names the event behind it:
-    `<lane>:<position>` of the journal, or the id of a round or signal. `subject` is a country, an opponent, or the
-    key of an instrument or device; `number` is how many accounts share that, or a round's chance to win in millionths.
+    `<lane>:<position>` of the journal, or the id of a round or signal. `subject` is a country, an opponent, the
+    key of an instrument or device, or the command of a refund, of its reversal too; `number` is how many accounts share
+    that, or a round's chance to win in millionths.
     """
 
     user_id: int
@@ -74,9 +76,12 @@ def milliseconds(moment: datetime) -> int:
 def of_ledger(events: Iterable[LedgerEvent]) -> Iterator[Observation]:
     """What rows of the journal say; their time is when the wallet decided, for a client's is a claim."""
     for event in events:
-        what = What.OTHER
-        if event.status is Status.POSTED and isinstance(event.kind, Kind):
-            what = _WHAT.get(event.kind, What.OTHER)
+        what = _of_row(event)
+        subject = ""
+        if what is What.REFUND:
+            subject = str(event.command_id)
+        elif what is What.REFUND_REVERSED:
+            subject = event.reference_id or ""
         yield Observation(
             event.user_id,
             milliseconds(event.created_at),
@@ -84,7 +89,16 @@ def of_ledger(events: Iterable[LedgerEvent]) -> Iterator[Observation]:
             f"{event.lane}:{event.position}",
             event.amount_minor,
             event.currency,
+            subject,
         )
+
+
+def _of_row(event: LedgerEvent) -> What:
+    if event.status is not Status.POSTED or not isinstance(event.kind, Kind):
+        return What.OTHER
+    if event.kind is Kind.REVERSAL and (event.facts or {}).get("reversed_kind") == Kind.REFUND:
+        return What.REFUND_REVERSED
+    return _WHAT.get(event.kind, What.OTHER)
 
 
 def bounded(claimed: datetime, recorded_ms: int) -> int:

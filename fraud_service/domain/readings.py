@@ -1,6 +1,7 @@
 """Named features: what rules see of a player at a moment. All are integers; ratios are in permille."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -272,9 +273,17 @@ def _attempts(features: Features, now: int) -> dict[str, Reading]:
             [(at, ref) for at, ref, fine in features.attempts if not fine and at > now - DAY_MS]
         ),
         "chargebacks_30d": _several([entry for entry in features.chargebacks if entry[0] > month]),
-        "refunds_30d": _several([entry for entry in features.refunds if entry[0] > month]),
+        "refunds_30d": _several([entry for entry in _gone_back(features) if entry[0] > month]),
         "region_changes_24h": _several(changes),
     }
+
+
+def _gone_back(features: Features) -> Iterator[tuple[int, str]]:
+    """The refunds that stand: one that failed or came back was given to the player again, by a reversal."""
+    reversed_minor: Counter[str] = Counter()
+    for _, _, command, amount in features.reversed_refunds:
+        reversed_minor[command] += amount
+    return ((at, ref) for at, ref, command, amount in features.refunds if reversed_minor[command] < amount)
 
 
 def _shared(features: Features, now: int) -> dict[str, Reading]:

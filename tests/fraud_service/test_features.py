@@ -121,3 +121,10 @@ def test_what_was_kept_before_refunds_were_noticed_is_still_read() -> None:
     kept = orjson.loads(encode(fold(Features(), [bet(START)])))
     del kept["refunds"]
     assert decode(orjson.dumps(kept).decode()).refunds == []
+
+
+def test_what_was_kept_before_refunds_named_their_command_still_counts() -> None:
+    kept = orjson.loads(encode(fold(Features(), [bet(START)])))
+    del kept["reversed_refunds"]
+    kept["refunds"] = [[START, "0:7"]]
+    assert read(decode(orjson.dumps(kept).decode()), Parameters(), START)["refunds_30d"].value == 1

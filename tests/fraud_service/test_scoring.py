@@ -8,9 +8,11 @@ from bench.detection import LEVELS, PARAMETERS, Found, detect, rule_set
 from bench.scenarios import PATTERNS, players
 from fraud_service.domain.features import Features, fold
 from fraud_service.domain.observations import Observation, What, of_ledger
+from fraud_service.domain.readings import read
 from fraud_service.domain.rules import Rule, compiled
 from fraud_service.domain.scoring import Level, RuleSet, decayed, score
 from fraud_service.handlers.rulebook import initial_rules
+from shared.contracts.events import LedgerEvent
 from shared.contracts.kinds import Kind, Reason
 from shared.testing import FakeLedger
 from tests.fraud_service.strategies import START, observations
@@ -47,6 +49,27 @@ def test_a_third_refund_within_a_month_is_a_reason_and_one_that_was_refused_is_n
     found = score(thrice, rules, PARAMETERS, LEVELS, thrice.latest)
     (reason,) = found.reasons
     assert (found.score, reason.rule, reason.evidence) == (15, "repeated_refunds", ("0:1", "0:2", "0:4"))
+
+
+def test_a_refund_that_did_not_go_out_is_no_refund_and_one_that_was_corrected_by_a_part_is() -> None:
+    ledger = FakeLedger(1)
+    refunds = [ledger.add(Kind.REFUND, 1) for _ in range(3)]
+
+    def refunds_after(*reversals: LedgerEvent) -> int:
+        seen = fold(Features(), of_ledger([*reversals, *refunds]))
+        return read(seen, PARAMETERS, seen.latest)["refunds_30d"].value
+
+    assert refunds_after() == 3
+    assert refunds_after(reversal(ledger, refunds[1], 400)) == 3
+    assert refunds_after(reversal(ledger, refunds[1], 400), reversal(ledger, refunds[1], 600)) == 2
+    assert refunds_after(reversal(ledger, refunds[0]), reversal(ledger, refunds[1])) == 1
+    # What takes back something else says nothing of refunds.
+    assert refunds_after(reversal(ledger, refunds[0], of=Kind.CHARGEBACK)) == 3
+
+
+def reversal(ledger: FakeLedger, taken: LedgerEvent, amount: int = 1000, of: Kind = Kind.REFUND) -> LedgerEvent:
+    row = ledger.add(Kind.REVERSAL, 1, amount)
+    return row.model_copy(update={"reference_id": str(taken.command_id), "facts": {"reversed_kind": of.value}})
 
 
 def test_what_a_shadow_rule_says_adds_nothing() -> None:
