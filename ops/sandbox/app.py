@@ -28,6 +28,8 @@ from shared.errors import Unauthenticated
 
 WEBHOOK_TIMEOUT_S = 10.0
 
+_DISPUTED = (Outcome.CHARGED_BACK, Outcome.REINSTATED)
+
 
 class Settlement(BaseModel):
     """How a payment is to end."""
@@ -173,4 +175,6 @@ def _reading(books: Books) -> APIRouter:
 
 
 def _shown(payment: Payment) -> dict[str, Any]:
-    return payment._asdict()
+    # Nothing of what is disputed has gone back: it is all of it.
+    disputed_minor = payment.amount_minor if payment.outcome in _DISPUTED else None
+    return payment._asdict() | {"disputed_minor": disputed_minor}

@@ -49,7 +49,8 @@ class ProviderRequest(NamedTuple):
 class ProviderAnswer(NamedTuple):
     """What a provider answers. `action` is what the player's client has to do next.
 
-    `disputed_minor` is what was charged back, where that is not all of the payment.
+    `disputed_minor` is what a dispute moved. A provider that has disputes says it: a refund may have come back
+    meanwhile, and what is left of a deposit by what is known here is not what its provider took.
     """
 
     outcome: Outcome

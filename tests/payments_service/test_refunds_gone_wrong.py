@@ -78,6 +78,20 @@ async def test_a_second_word_of_what_came_back_is_no_contradiction(payments: Set
     assert ((await payments.get(sent)).status, await payments.exceptions()) == (State.REFUNDED, [])
 
 
+async def test_a_dispute_that_is_heard_of_before_a_refund_that_came_back_takes_what_its_provider_took(
+    payments: Setup,
+) -> None:
+    deposit = await payments.go(DEPOSIT)
+    sent = UUID((await refund(payments, deposit, asked("0.01"))).json()[0]["id"])
+    payments.provider.take_back(sent, Outcome.FAILED)
+    came_back = payments.provider.outgoing[-1]
+    await heard_of(payments, deposit.id, Outcome.CHARGED_BACK)
+    await payments.inbound.take("sandbox", [came_back])
+    await payments.later(seconds=1)
+    assert ((await payments.get(sent)).posted, await payments.exceptions()) == (Posted.RELEASED, [])
+    assert (payments.provider.net_minor(), payments.wallet.clearing, payments.wallet.cash[1]) == (0, 0, 0)
+
+
 async def nothing_left_anywhere(payments: Setup, deposit: Payment) -> None:
     """All of a deposit has gone back, once, on every side."""
     found = await payments.get(deposit.id)

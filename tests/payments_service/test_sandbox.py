@@ -149,6 +149,8 @@ class TestInEitherForm:
         assert (await sandbox.http.post(path, json={"outcome": "charged_back"})).status_code == 200
         (event,) = await sandbox.told()
         assert (event.outcome, event.reference) == (Outcome.CHARGED_BACK, deposit.reference)
+        found = await sandbox.adapter.look_up(Direction.DEPOSIT, asked.payment_id, deposit.reference)
+        assert found == (Outcome.CHARGED_BACK, deposit.reference, "fraudulent", None, asked.amount_minor)
         assert (await sandbox.http.post(path, json={"outcome": "reinstated"})).status_code == 200
         assert {event.outcome for event in await sandbox.told()} == {Outcome.REINSTATED}
 

@@ -7,6 +7,7 @@ time goes by in here by what is due being brought forward in the tables.
 """
 
 import asyncio
+import json
 import os
 import random
 import time
@@ -76,6 +77,7 @@ class World:
     """A provider, a wallet, and several instances of the payments service before one database."""
 
     def __init__(self, database: Database, kafka: BrokerOptions, service: Callable[..., Service], folder: Path) -> None:
+        self.folder = folder
         self.database = database
         self.kafka = kafka
         self.draw = random.Random(SEED)
@@ -260,6 +262,15 @@ class World:
         async with proof.snapshot(self.database.dsn("wallet_service")) as connection:
             return payments.agreement(books, ours, await payments.of_ledger(connection, "sandbox"), ahead)
 
+    async def evidence(self) -> str:
+        """Where it now stands what each side has, for whoever has to find out why they do not agree."""
+        books = (await self.provider.get("/books")).json()
+        for name in ("payments.payments", "payments.payment_moves", "payments.payment_events", "wallet.transactions"):
+            rows = await self.rows(f"SELECT to_jsonb(t) FROM {name} t")
+            (self.folder / f"{name}.jsonl").write_text("".join(f"{row[0]}\n" for row in rows))
+        (self.folder / "books.jsonl").write_text("".join(f"{json.dumps(each)}\n" for each in books))
+        return f"all rows are in {self.folder}"
+
     async def rows(self, statement: str) -> list[tuple[Any, ...]]:
         """What a statement finds."""
         return [tuple(row) for row in await as_administrator(self.database, statement)]
@@ -301,7 +312,7 @@ async def in_the_end_all_agree(world: World) -> None:
 async def verify(world: World, payers: Payers) -> None:
     """What has to hold in the end."""
     check = await world.agreement()
-    assert check.holds, check.findings
+    assert check.holds, (check.findings, await world.evidence())
     statuses = Counter(dict(await world.rows("SELECT status, count(*) FROM payments.payments GROUP BY status")))
     groups = {row[0] for row in await world.rows("SELECT group_id FROM payments.payments WHERE direction <> 'refund'")}
     assert groups == payers.asked

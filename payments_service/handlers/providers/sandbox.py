@@ -123,4 +123,4 @@ class SandboxProvider:
 
 
 def _answer(found: Mapping[str, Any]) -> ProviderAnswer:
-    return ProviderAnswer(Outcome(found["outcome"]), found["reference"], found["reason"], None)
+    return ProviderAnswer(Outcome(found["outcome"]), found["reference"], found["reason"], None, found["disputed_minor"])
