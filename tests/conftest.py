@@ -5,6 +5,7 @@ of a run says which. LANGSENSE_TESTS=processes leaves Docker out.
 """
 
 import asyncio
+import os
 import secrets
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,7 +15,7 @@ import pytest
 from xdist.scheduler import LoadScopeScheduling
 
 from ops import infrastructure, provision
-from ops.infrastructure import Broker, Postgres
+from ops.infrastructure import Broker, Postgres, processes
 from shared import broker
 from shared.broker import BrokerOptions, Publisher, consumers
 from shared.testing import FakeLedger
@@ -22,6 +23,7 @@ from tests.support import (
     LANES,
     Ahead,
     Database,
+    EachOnce,
     copy_database,
     delete_topics,
     drop_database,
@@ -40,6 +42,10 @@ def pytest_configure(config: pytest.Config) -> None:
     hypothesis.settings.register_profile("tests", deadline=None, suppress_health_check=[too_slow])
     hypothesis.settings.load_profile("tests")
     config.stash[SERVERS] = set()
+    # A port may be bound long after it was chosen, and is free while its server is down between a kill and a restart.
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    workers = int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1"))
+    processes.PORTS = EachOnce(processes.PORTS[worker::workers])
 
 
 class Modules(LoadScopeScheduling):  # type: ignore[misc]

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequen
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 import asyncpg
 import httpx2
@@ -93,6 +93,19 @@ class Ahead(Generic[T]):
             left.result()
 
 
+class EachOnce(Sequence[T]):
+    """What is chosen from it is not there any more."""
+
+    def __init__(self, these: Sequence[T]) -> None:
+        self._left = list(these)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._left.pop(place)
+
+    def __len__(self) -> int:
+        return len(self._left)
+
+
 async def copy_database(server: Postgres, template: str, name: str) -> None:
     """Make a database as another one is. Its files are copied: through the WAL, it would take twice as long."""
     connection = await asyncpg.connect(server.dsn())
@@ -123,7 +136,7 @@ async def delete_topics(options: BrokerOptions) -> None:
         await admin.close()
 
 
-async def eventually(check: Callable[[], Awaitable[bool]], *, within_s: float = 20) -> None:
+async def eventually(check: Callable[[], Awaitable[bool]], *, within_s: float = 60) -> None:
     """Wait until the check holds; fails when it does not within the bound."""
     deadline = time.monotonic() + within_s
     while not await check():

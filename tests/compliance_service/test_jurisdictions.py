@@ -12,6 +12,7 @@ import httpx2
 import pytest
 
 from compliance_service.app import create_app
+from compliance_service.handlers import exclusions as exclusion_handlers
 from compliance_service.settings import Settings
 from shared import clock, jurisdictions, money
 from shared.broker import BrokerOptions
@@ -260,13 +261,20 @@ CHECKS: Mapping[str, Callable[[System], Awaitable[None]]] = {
 
 
 @pytest.mark.integration
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize(
     "name", [pytest.param(name, marks=() if name == "uk" else pytest.mark.slow) for name in jurisdictions.names()]
 )
 async def test_the_system_keeps_to_every_statement_of_every_pack(
-    name: str, live_settings: Settings, database: Database, kafka: BrokerOptions, tmp_path: Path
+    name: str,
+    live_settings: Settings,
+    database: Database,
+    kafka: BrokerOptions,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    # The wallet has just begun.
+    monkeypatch.setattr(exclusion_handlers, "WALLET_WITHIN_S", 30.0)
     pack = jurisdictions.load(name)
     about = {field for statement in pack.statements for field in statement.about}
     async with running(pack, live_settings, database, kafka, tmp_path) as system:

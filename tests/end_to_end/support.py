@@ -1,6 +1,7 @@
 """A whole platform, started as a user starts it."""
 
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -16,17 +17,19 @@ import httpx2
 import psutil  # type: ignore[import-untyped]
 
 from ops import access, places
-from ops.infrastructure import InfrastructureError, free_port
+from ops.infrastructure import InfrastructureError
 from ops.infrastructure.postgres import SUPERUSER
 from ops.infrastructure.processes import check_port, dismiss, start_watchdog, wait_until
 
 Ask = Callable[..., httpx2.Response]
 LANGSENSE = Path(sys.executable).parent / "langsense"
 SERVICES = 7
+# Below those that `free_port` chooses from.
+DOORS = range(10_000, 20_000 - SERVICES)
 READY_WITHIN_S = 150
 STOPPED_WITHIN_S = 90
 # Longer than the gateway is asked to wait for a decision.
-ANSWER_WITHIN_S = 20
+ANSWER_WITHIN_S = 60
 
 
 @dataclass
@@ -116,7 +119,7 @@ def asking(platform: Platform, player: int) -> Iterator[Ask]:
         yield asked
 
 
-def until(fact: Callable[[], bool], within_s: float = 20) -> None:
+def until(fact: Callable[[], bool], within_s: float = 60) -> None:
     """Wait for a fact about a platform."""
     wait_until(fact, what="a fact about the platform", timeout=within_s)
 
@@ -154,7 +157,9 @@ def known(ask: Ask, player: int, document: str, *currencies: str) -> None:
     """Have a player verified, who need not wait with a withdrawal in these currencies."""
     user = f"/users/{player}"
     assert ask("player", "POST", f"{user}/kyc", passport(document)).status_code == 201
-    until(lambda: ask("player", "GET", f"{user}/kyc").json()["tier"]["name"] == "VERIFIED")
+    # The wallet knows it, too.
+    verified = {"name": "VERIFIED", "acknowledged": True}
+    until(lambda: ask("player", "GET", f"{user}/kyc").json()["tier"] == verified, within_s=90)
     for currency in currencies:
         # A platform that has just begun may be too busy for a moment.
         until(partial(_at_once, ask, user, currency))
@@ -201,9 +206,9 @@ def shell(script: str, platform: Platform) -> str:
 
 
 def door() -> int:
-    """A port for a gateway that has five free ones behind it."""
+    """A port for a gateway that has free ones behind it for its services, none of which a platform's servers take."""
     for _ in range(100):
-        first = free_port()
+        first = random.choice(DOORS)
         try:
             for port in range(first, first + SERVICES):
                 check_port(port)

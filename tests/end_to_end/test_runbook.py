@@ -6,7 +6,7 @@ from uuid import uuid4
 import pytest
 
 from tests.end_to_end.runbook import chapter, commands, run, section
-from tests.end_to_end.support import Platform, asking
+from tests.end_to_end.support import Platform, asking, whole
 
 pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -22,6 +22,8 @@ def transaction(platform: Platform) -> str:
         response = ask("finance", "POST", "/transactions", body, key=str(uuid4()))
         assert response.status_code == 201, response.text
         found: str = response.json()["transaction"]["id"]
+        # Detection has read it.
+        whole(ask, "risk", f"/users/{PLAYER}/status")
         return found
 
 

@@ -139,12 +139,17 @@ async def test_a_replay_after_kills_gives_the_same_bits(
     expected = await as_administrator(database, STATE)
     assert len(expected) == PLAYERS
     assert any(row["score"] > 25 for row in expected)
-    for seed in (3, 4):
+    killed = 0
+    # How many are killed is for the machine's speed to say.
+    for seed in range(3, 33):
         await as_administrator(database, EMPTY)
         again = Instance(settings, engine, ledger)
         await again.book.start()
-        assert await read(again, topics, random.Random(seed), kills=True) > 5
+        killed += await read(again, topics, random.Random(seed), kills=True)
         assert await as_administrator(database, STATE) == expected
+        if killed > 10:
+            break
+    assert killed > 10
 
 
 @pytest.mark.slow

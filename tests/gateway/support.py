@@ -47,7 +47,9 @@ def token(role: Role | str, *, user_id: int | None = None, subject: str | None =
     if role == Role.PLAYER and user_id is None:
         user_id = PLAYER
     subject = subject or (str(user_id) if user_id is not None else f"the-{role}")
-    return tokens.issue(development_keys()[0], role=role, subject=subject, user_id=user_id, lifetime_s=3600, **claims)
+    return tokens.issue(
+        development_keys()[0], role=role, subject=subject, user_id=user_id, lifetime_s=12 * 3600, **claims
+    )
 
 
 def bearer(role: Role | str, **claims: Any) -> dict[str, str]:

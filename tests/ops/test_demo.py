@@ -44,7 +44,7 @@ async def run(channel: Answering) -> Result:
     async def watch(result: Result) -> None:
         await asyncio.Event().wait()
 
-    return await play([channel], staff=channel, players=4, rate=2000, duration_s=0.3, first_user=1, seed=7, watch=watch)
+    return await play([channel], staff=channel, players=4, rate=2000, duration_s=1.5, first_user=1, seed=7, watch=watch)
 
 
 def first(count: int, seed: int) -> list[Request]:

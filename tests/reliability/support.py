@@ -35,9 +35,9 @@ from tests.wallet_service.support import CHAIN_KEYS, CHECKPOINT_KEYS, FAR_LIMITS
 from wallet_service.handlers import GROUP
 from wallet_service.repository import Reads
 
-READY_WITHIN_S = 60.0
+READY_WITHIN_S = 180.0
 STOPPED_WITHIN_S = 40.0
-FLUSHED_WITHIN_S = 60.0
+FLUSHED_WITHIN_S = 130.0
 PLAYERS = range(1, 31)
 # Ten commands at a time, two hundred a second: a batch is nearly always in hand.
 SENT_AT_ONCE = 10
@@ -249,7 +249,7 @@ class Books:
         """How many decisions there are."""
         return sum(mark.position for mark in await self._reads.lanes())
 
-    async def until_more(self, rows: int, within_s: float = 40) -> int:
+    async def until_more(self, rows: int, within_s: float = 180) -> int:
         """Wait until that many decisions more have been made; returns how many there are."""
         before = await self.rows()
 
@@ -259,7 +259,7 @@ class Books:
         await eventually(more, within_s=within_s)
         return await self.rows()
 
-    async def until_more_on_every_lane(self, within_s: float = 60) -> None:
+    async def until_more_on_every_lane(self, within_s: float = 180) -> None:
         """Wait until every lane has moved."""
         before = {mark.lane: mark.position for mark in await self._reads.lanes()}
 
@@ -277,7 +277,7 @@ class Books:
         """Which commands have no decision."""
         return players.sent.keys() - await self.decided()
 
-    async def until_all_decided(self, players: Players, within_s: float = 60) -> None:
+    async def until_all_decided(self, players: Players, within_s: float = 180) -> None:
         """Wait until every command that the broker took has its decision."""
 
         async def decided() -> bool:
@@ -302,7 +302,7 @@ class Books:
                 await proof.chained(connection, keyring.chain, keyring.signing.public(), None),
             ):
                 assert check.holds, check.findings
-        await eventually(self.all_published, within_s=60)
+        await eventually(self.all_published, within_s=180)
         await self._verify_events(events_since or {})
 
     async def checksum(self, command_id: UUID) -> str:

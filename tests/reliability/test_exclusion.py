@@ -18,7 +18,7 @@ from tests.support import Database, as_administrator
 from tests.wallet_service.client import Client
 from tests.wallet_service.support import command
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 ROUNDS, PLAYERS = 50, 20
 GUEST_DIES, GUEST_RETURNS = 15, 30

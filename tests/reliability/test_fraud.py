@@ -24,7 +24,7 @@ from tests.support import Database, as_administrator, eventually
 from tests.wallet_service.client import Client
 from tests.wallet_service.support import command
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 KILLS = 3
 SUSPECT, STREAK = 77, 25
@@ -114,7 +114,7 @@ class Fraud:
         async def applied() -> bool:
             return bool((await self.rows(APPLIED))[0]["rows"] >= rows)
 
-        await eventually(applied, within_s=60)
+        await eventually(applied, within_s=180)
 
     async def until_read(self, games: Games) -> None:
         """Wait until it has all of the ledger, and all that was told beside it."""
@@ -123,7 +123,7 @@ class Fraud:
             (taken,) = await self.rows(TAKEN)
             return (taken["rounds"], taken["signals"]) == (games.rounds, games.signals) and not await self.rows(UNREAD)
 
-        await eventually(read, within_s=60)
+        await eventually(read, within_s=180)
 
 
 @pytest.fixture

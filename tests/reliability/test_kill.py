@@ -18,7 +18,7 @@ from tests.reliability.support import Books, Players, Service, forget_members
 from tests.support import Database, as_administrator, eventually
 from tests.wallet_service.client import Client
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 KILLS = int(os.environ.get("WALLET_KILLS", "20"))
 

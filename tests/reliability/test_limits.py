@@ -16,7 +16,7 @@ from tests.support import LANES, TOKEN, eventually
 from tests.wallet_service.client import Client
 from tests.wallet_service.support import command
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 # On every lane, so that each of the wallets decides for some of them.
 PLAYERS = range(1, 25)
@@ -70,7 +70,7 @@ async def test_an_override_is_in_force_for_the_next_command_on_every_wallet(
         await client.ask(*(command(Kind.DEPOSIT, 10_000, each) for each in PLAYERS))
         return min([await decisions(wallet, Kind.DEPOSIT) for wallet in (one, other)]) > 0
 
-    await eventually(both_decide, within_s=60)
+    await eventually(both_decide, within_s=180)
     assert outcomes(await client.ask(*(bet(each) for each in PLAYERS))) == {("posted", None)}
     # Both know every player now, with the limit that is about to change.
     assert await checked(one) == await checked(other) == {None}

@@ -20,7 +20,7 @@ from tests.support import LANES, Database, eventually, outside_the_loop
 from wallet_service.tables import SCHEMA
 
 pytestmark = [
-    *(pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)),
+    *(pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)),
     pytest.mark.usefixtures("apache_kafka"),
 ]
 
@@ -90,7 +90,7 @@ class Platform:
         async def caught_up() -> bool:
             return bool((await self.metrics.get("/totals"))["positions"] == heads)
 
-        await eventually(caught_up, within_s=60)
+        await eventually(caught_up, within_s=180)
         figures = (await self.metrics.get("/totals"))["currencies"]
         for (currency, kind, part), value in (await self.books.totals()).items():
             assert figures[currency]["kinds"][kind][part] == value, (currency, kind, part)

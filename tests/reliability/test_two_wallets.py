@@ -10,7 +10,7 @@ from tests.reliability.support import Books, Players, Service
 from tests.reliability.test_kill import BEFORE_IT_WRITES, held, in_mid_batch
 from tests.support import Database, eventually
 
-pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(300)]
+pytestmark = [pytest.mark.integration, pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 async def test_lanes_that_move_to_and_fro(kafka: BrokerOptions, books: Books, service: Callable[..., Service]) -> None:

@@ -357,7 +357,7 @@ class TestExport:
         assert time.monotonic() - began < 1
         await traces.stop()
 
-        assert time.monotonic() - began < 10
+        assert time.monotonic() - began < 60
         assert spans_counted(metrics) == {"ended": 2, "failed": 2}
 
     @pytest.mark.parametrize("ratio", [0.0, 0.25, 1.0])

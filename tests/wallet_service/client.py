@@ -18,7 +18,7 @@ from shared.contracts.headers import Headers, ReplyTo
 from shared.contracts.replies import Reply
 from shared.lanes import key_of
 
-WITHIN_S = 20.0
+WITHIN_S = 60.0
 
 
 class Client:

@@ -193,7 +193,7 @@ class TestStarting:
 
     async def test_it_stops_soon_with_commands_under_way(self, settings: Settings, client: Client) -> None:
         sent = deposits(2000)
-        async with asyncio.timeout(20), running(settings):
+        async with asyncio.timeout(120), running(settings):
             await client.send(*sent)
         # What it did not decide is there for the next one.
         async with running(settings):

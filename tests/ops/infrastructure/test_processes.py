@@ -17,7 +17,7 @@ from ops.infrastructure import (
     postgres_server,
     processes,
 )
-from ops.infrastructure.processes import PORTS, Child, gone, wait_until
+from ops.infrastructure.processes import Child, gone, wait_until
 from tests.ops.infrastructure.support import TOPIC, Server, child_of, killed_parent, make_topic, needs_java, sql, topics
 
 Make = Callable[[Path, int | None], Server]
@@ -41,7 +41,7 @@ def closing_all() -> Iterator[list[Server]]:
 
 def test_a_free_port_is_one_that_no_outgoing_connection_takes() -> None:
     ports = {free_port() for _ in range(20)}
-    assert all(port in PORTS for port in ports)
+    assert all(20_000 <= port < 32_768 for port in ports)
     assert len(ports) > 1
 
 
