@@ -46,6 +46,7 @@ payments = Table(
     Column("charged_back_at", DateTime(timezone=True)),
     Column("created_at", DateTime(timezone=True), nullable=False),
     Column("changed_at", DateTime(timezone=True)),
+    Column("sent_at", DateTime(timezone=True), comment="when it first went to its provider"),
     Column("settled_at", DateTime(timezone=True), comment="when it was known to be completed"),
     Column("taken_at", DateTime(timezone=True), comment="when the wallet took the money from the player"),
     Column("due_at", DateTime(timezone=True), comment="when somebody has to look at it; null: nothing to do"),

@@ -18,8 +18,8 @@ from shared.contracts import actors
 IN_HAND = timedelta(seconds=10)
 # A question that was not answered for good is asked again after a minute, and in the end once a day.
 ASK_AFTER = tuple(timedelta(minutes=minutes) for minutes in (1, 5, 15, 60, 6 * 60, 24 * 60))
-# Where there is news, the provider is about to know it itself.
-NEWS_AFTER = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60))
+# Where there is news, the provider is about to know it itself. One that answers otherwise each time is believed.
+NEWS_AFTER = tuple(timedelta(seconds=seconds) for seconds in (2, 10, 60, 600))
 # What did not reach the provider goes out again, the same under the same key. A player who waits for a deposit is gone
 # after a while, and must not be charged then.
 SEND_WITHIN = {
@@ -65,7 +65,8 @@ class Payment:
     `cleared`: it was checked, or staff let it through. `news`: the provider said that something has happened, and is
     to be asked what. `asks` counts the questions since it was last sure. `taken_by` is the command that took the money
     from the player, at `taken_at`. `of_payment` is the deposit that a refund gives back, or as whose refund a
-    withdrawal goes out. `refunded_minor` is what of a deposit has gone back by either.
+    withdrawal goes out. `refunded_minor` is what of a deposit has gone back by either. `sent_at`: when it first went to
+    its provider, from here.
     """
 
     id: UUID
@@ -99,6 +100,7 @@ class Payment:
     asks: int = 0
     due_at: datetime | None = None
     changed_at: datetime | None = None
+    sent_at: datetime | None = None
     settled_at: datetime | None = None
     batch_id: UUID | None = None
     requested_by: str = actors.PAYMENTS
@@ -178,6 +180,7 @@ def happened(payment: Payment, event: Event, now: datetime, reason: str | None =
             action=payment.action if status in states.OPEN else None,
             asks=0 if changed else payment.asks,
             changed_at=now if changed else payment.changed_at,
+            sent_at=payment.sent_at or (now if event is Event.SEND else None),
             settled_at=payment.settled_at or (now if status in states.MOVED else None),
         ),
         now,
@@ -223,8 +226,8 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
         # What was paid and in the provider's books has failed has come back: a card may refuse a refund days later.
         event = Event.REFUNDED
     if event is Event.UNKNOWN and payment.status not in states.OPEN:
-        # It stands where it stood, and whoever has news asks again.
-        return ignored(payment, now)
+        # It stands where it stood. What there is news of is asked until there is an answer: it is not told again.
+        return scheduled(replace(payment, asks=payment.asks + 1), now)
     return happened(
         replace(
             payment,
@@ -247,7 +250,8 @@ def heard(payment: Payment, outcome: Outcome, now: datetime) -> Payment | None:
     The provider is asked.
     """
     after = states.after(payment.status, states.said(outcome))
-    contradicts = after is None and outcome in (Outcome.FAILED, Outcome.CANCELLED)
+    lost_again = (payment.status, outcome) == (State.REINSTATED, Outcome.CHARGED_BACK)
+    contradicts = after is None and (lost_again or outcome in (Outcome.FAILED, Outcome.CANCELLED))
     if after is payment.status or (after is None and not contradicts):
         return None
     return scheduled(replace(payment, news=True, asks=0), now)
@@ -273,14 +277,15 @@ def _unheard_of(payment: Payment, now: datetime) -> Payment | None:
     asked = replace(payment, asks=payment.asks + 1)
     if payment.status not in states.OPEN:
         return scheduled(replace(asked, news=False), now)
-    if now - payment.created_at >= SEND_WITHIN[payment.direction]:
+    if not goes_out_again(payment, now):
         return happened(asked, Event.FAILED, now, NEVER_ARRIVED)
     return scheduled(asked, now)
 
 
 def goes_out_again(payment: Payment, now: datetime) -> bool:
     """Whether a payment that its provider never heard of, or cannot be asked for, is sent to it again."""
-    return payment.status in states.OPEN and now - payment.created_at < SEND_WITHIN[payment.direction]
+    sent_at = payment.sent_at or payment.created_at
+    return payment.status in states.OPEN and now - sent_at < SEND_WITHIN[payment.direction]
 
 
 def was_left(payment: Payment, answer: ProviderAnswer, now: datetime) -> bool:
@@ -289,9 +294,16 @@ def was_left(payment: Payment, answer: ProviderAnswer, now: datetime) -> bool:
     return waits and now - payment.created_at >= LEFT_AFTER
 
 
+def is_on_its_way(payment: Payment) -> bool:
+    """Whether a payment waits for nobody and is not at its end, here or with its provider."""
+    if payment.waits_for is not None:
+        return False
+    return payment.status in states.OPEN or next_action(payment) not in (None, Action.ASK)
+
+
 def is_overdue(payment: Payment, now: datetime) -> bool:
-    """Whether staff has to know that a payment's outcome is not known."""
-    return payment.status in states.OPEN and now - (payment.changed_at or payment.created_at) >= OVERDUE_AFTER
+    """Whether staff has to know that a payment's outcome is not known, or that what is next for it is not done."""
+    return is_on_its_way(payment) and now - (payment.changed_at or payment.created_at) >= OVERDUE_AFTER
 
 
 def decided(payment: Payment, step: Step, *, granted: bool, reason: str | None, now: datetime) -> Payment:

@@ -153,8 +153,8 @@ class Risk(Protocol):
 class Attendant(Protocol):
     """What is done for a payment at once, after it was saved; what fails is done by the loops."""
 
-    async def attend(self, payment_id: UUID) -> None:
-        """Do what there is to do now. Raises nothing of what others fail with."""
+    async def attend(self, *payment_ids: UUID) -> None:
+        """Do what there is to do now, for one after another. Raises nothing of what others fail with."""
 
     def wake(self) -> None:
         """Look for what is due now, and wait for nothing."""

@@ -73,8 +73,7 @@ class PaymentDesk:
         return await self.group(asked.payment_id)
 
     async def _attend(self, parts: Sequence[Payment]) -> None:
-        for part in parts[:AT_ONCE]:
-            await self.attendant.attend(part.id)
+        await self.attendant.attend(*(part.id for part in parts[:AT_ONCE]))
         if len(parts) > AT_ONCE:
             self.attendant.wake()
 

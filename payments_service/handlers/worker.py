@@ -7,10 +7,12 @@ other side is called inside a transaction, and what comes of it is applied to th
 
 import asyncio
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
+from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import ledger, payments, states
@@ -24,16 +26,20 @@ from payments_service.repository import payments as kept
 from shared import database, logs
 from shared.clock import Clock
 from shared.contracts.kinds import Status
-from shared.errors import ServiceUnavailable, TransientError
+from shared.errors import PermanentError, ServiceUnavailable, TransientError
 from shared.telemetry import Metrics
 
 log = logs.get(__name__)
 
 LOOK_EVERY_S = 0.5
-MAX_TAKEN = 50
+# Of each provider: one that does not answer holds up none of another's.
 AT_ONCE = 8
 # Whoever takes a payment has this long until another does.
 AGAIN_AFTER = timedelta(seconds=30)
+# What is wrong with what a provider's client made of an answer.
+UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, PermanentError)
+# What a payment's rows that nobody thought of can raise.
+BROKEN = (*UNREADABLE, AssertionError, ArithmeticError, SQLAlchemyError)
 WALLET_WITHIN_S = 5.0
 PROVIDER_WITHIN_S = 20.0
 # From created to its end a payment has fewer steps; what has more is not moved on for ever.
@@ -41,6 +47,8 @@ MAX_STEPS = 12
 
 NOT_REACHED = ProviderAnswer(Outcome.UNKNOWN, None, "the provider could not be reached", None)
 NO_ANSWER = ProviderAnswer(Outcome.UNKNOWN, None, "the provider did not answer in time", None)
+NOT_READ = ProviderAnswer(Outcome.UNKNOWN, None, "the provider's answer could not be read", None)
+NOT_AVAILABLE = ProviderAnswer(Outcome.UNKNOWN, None, "it did not arrive, and payments are switched off", None)
 
 
 class PaymentWorker:
@@ -66,42 +74,69 @@ class PaymentWorker:
         self._disabled = disabled
         self._clock = clock
         self._metrics = metrics
-        self._woken = asyncio.Event()
+        # Those of a provider that is not set up here any more are the last one's.
+        self._woken = {provider: asyncio.Event() for provider in (*providers, None)}
 
     async def run(self) -> None:
         """Until cancelled: move on what is due."""
+        async with asyncio.TaskGroup() as loops:
+            for provider in self._woken:
+                loops.create_task(self._keep_looking(provider))
+
+    async def _keep_looking(self, provider: str | None) -> None:
+        woken = self._woken[provider]
         while True:
             try:
-                while await self.look() == MAX_TAKEN:
+                while await self._look(provider) == AT_ONCE:
                     pass
             except TransientError as error:
                 log.warning("payments_look_failed", code=error.code)
-            self._woken.clear()
-            try:
+            woken.clear()
+            with suppress(TimeoutError):
                 async with asyncio.timeout(LOOK_EVERY_S):
-                    await self._woken.wait()
-            except TimeoutError:
-                continue
+                    await woken.wait()
 
     def wake(self) -> None:
         """As `Attendant.wake`."""
-        self._woken.set()
+        for woken in self._woken.values():
+            woken.set()
 
     async def look(self) -> int:
         """Move on some of what is due; returns how many there were. Raises DatabaseUnavailable."""
+        return sum(await asyncio.gather(*(self._look(provider) for provider in self._woken)))
+
+    async def _look(self, provider: str | None) -> int:
         async with database.transaction(self._engine) as connection:
-            taken = await kept.take_due(connection, self._clock(), AGAIN_AFTER, MAX_TAKEN)
-        places = asyncio.Semaphore(AT_ONCE)
-
-        async def one(payment_id: UUID) -> None:
-            async with places:
-                await self.attend(payment_id)
-
-        await asyncio.gather(*(one(payment_id) for payment_id in taken))
+            others = tuple(self._providers) if provider is None else ()
+            taken = await kept.take_due(connection, self._clock(), AGAIN_AFTER, AT_ONCE, of=provider, none_of=others)
+        await asyncio.gather(*(self._attend_due(payment_id) for payment_id in taken))
         return len(taken)
 
-    async def attend(self, payment_id: UUID) -> None:
+    async def _attend_due(self, payment_id: UUID) -> None:
+        try:
+            await self.attend(payment_id)
+        except BROKEN:
+            # It stays due, and is shown to staff when it is overdue; all others go on.
+            log.exception("payment_not_moved_on", payment_id=str(payment_id))
+        try:
+            await self._show_overdue(payment_id)
+        except TransientError as error:
+            log.warning("payment_waits", payment_id=str(payment_id), code=error.code)
+
+    async def _show_overdue(self, payment_id: UUID) -> None:
+        """Show staff what is tried again and again, in vain."""
+        now = self._clock()
+        async with database.transaction(self._engine) as connection:
+            payment = await kept.find(connection, payment_id)
+            if payment is not None and payments.is_overdue(payment, now):
+                await effects.overdue(connection, payment, now)
+
+    async def attend(self, *payment_ids: UUID) -> None:
         """As `Attendant.attend`."""
+        for payment_id in payment_ids:
+            await self._move_on(payment_id)
+
+    async def _move_on(self, payment_id: UUID) -> None:
         try:
             for _ in range(MAX_STEPS):
                 if not await self._advance(payment_id):
@@ -119,12 +154,9 @@ class PaymentWorker:
             switches = await desk.switches(connection)
         now = self._clock()
         action = next_action(payment)
-        open_to = (payment.provider, payment.direction, payment.method)
-        if (
-            action is not None
-            and leaves_next(payment)
-            and not is_available(switches, *open_to, disabled=self._disabled)
-        ):
+        place = (payment.provider, payment.direction, payment.method)
+        available = is_available(switches, *place, disabled=self._disabled)
+        if action is not None and leaves_next(payment) and not available:
             await self._change(payment_id, _queued)
             return False
         match action:
@@ -137,7 +169,7 @@ class PaymentWorker:
             case Action.GIVE_BACK:
                 return await self._give_back(payment)
             case Action.ASK if payment.news or (payment.due_at is not None and payment.due_at <= now + AGAIN_AFTER):
-                return await self._ask(payment)
+                return await self._ask(payment, available=available)
         return False
 
     async def _book(self, payment: Payment) -> bool:
@@ -249,8 +281,11 @@ class PaymentWorker:
             return NOT_REACHED
         except TimeoutError:
             return NO_ANSWER
+        except UNREADABLE:
+            log.exception("provider_not_understood", payment_id=str(payment.id), provider=payment.provider)
+            return NOT_READ
 
-    async def _ask(self, payment: Payment) -> bool:
+    async def _ask(self, payment: Payment, *, available: bool) -> bool:
         provider = self._providers.get(payment.provider)
         answer: ProviderAnswer | None = NOT_REACHED
         of_reference = await self._of_reference(payment)
@@ -262,8 +297,14 @@ class PaymentWorker:
             answer = NOT_REACHED
         except TimeoutError:
             answer = NO_ANSWER
+        except UNREADABLE:
+            log.exception("provider_not_understood", payment_id=str(payment.id), provider=payment.provider)
+            answer = NOT_READ
         if answer in (None, UNNAMED) and payments.goes_out_again(payment, self._clock()):
-            return await self._go_out(payment)
+            if available:
+                return await self._go_out(payment)
+            # Sent again it would begin there now.
+            answer = NOT_AVAILABLE
         return await self._answered(payment.id, answer)
 
     async def _stands_at(self, provider: Provider, payment: Payment, of_reference: str | None) -> ProviderAnswer | None:
@@ -291,6 +332,9 @@ class PaymentWorker:
                 after = payments.ignored(before, now)
                 await kept.note(connection, before, answer.outcome.value, now)
                 await exceptions.open_for(connection, effects.contradiction(before, answer.outcome), now)
+            if answer is None and before.status in states.MOVED:
+                found = effects.contradiction(before, "the provider does not know it")
+                await exceptions.open_for(connection, found, now)
             goes_on = after.status is not before.status
             await self._save(connection, before, payments.in_hand(after, now) if goes_on else after)
         return goes_on
@@ -328,7 +372,7 @@ class PaymentWorker:
         now = self._clock()
         async with database.transaction(self._engine) as connection:
             before = await kept.lock(connection, payment_id)
-            if before is None or before.status is not states.State.CREATED:
+            if before is None or before.status is not states.State.CREATED or before.waits_for is not None:
                 return True
             after = payments.in_hand(payments.scheduled(change(before), now), now)
             await kept.save(connection, before, after, now)

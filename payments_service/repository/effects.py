@@ -7,7 +7,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from payments_service.domain import amounts, payments, states
 from payments_service.domain.ledger import Posted, Step
 from payments_service.domain.payments import Payment
-from payments_service.domain.ports import Direction, Outcome
+from payments_service.domain.ports import Direction
 from payments_service.domain.settlement import ExceptionKind, Found, Side
 from payments_service.domain.states import State
 from payments_service.repository import exceptions, ledger
@@ -19,10 +19,8 @@ async def save(connection: AsyncConnection, before: Payment, after: Payment, now
     """Save what a provider, or staff in its place, made of a locked payment."""
     await kept.save(connection, before, after, now)
     if payments.is_overdue(after, now):
-        text = f"{after.status} since {(after.changed_at or after.created_at).isoformat()}"
-        found = Found(ExceptionKind.OVERDUE, Side.PROVIDER, after.id, after.reference, None, text)
-        await exceptions.open_for(connection, found, now)
-    elif before.status in states.OPEN and after.status not in states.OPEN:
+        await overdue(connection, after, now)
+    elif payments.is_on_its_way(before) and not payments.is_on_its_way(after):
         await exceptions.close_for(connection, after.id, ExceptionKind.OVERDUE, now)
     if after.of_payment is not None and after.status is not before.status:
         await _of_refund(connection, before, after, now)
@@ -46,7 +44,17 @@ async def decided(
         await exceptions.open_for(connection, found, now)
 
 
-def contradiction(payment: Payment, said: Outcome) -> Found:
+async def overdue(connection: AsyncConnection, payment: Payment, now: datetime) -> None:
+    """Show staff a payment that is overdue, and what it waits for: its provider, or what is next for it here."""
+    is_open, since = payment.status in states.OPEN, payment.changed_at or payment.created_at
+    side, awaited = (Side.PROVIDER, None) if is_open else (Side.LEDGER, payments.next_action(payment))
+    text = f"{payment.status} since {since.isoformat()}"
+    await exceptions.open_for(
+        connection, Found(ExceptionKind.OVERDUE, side, payment.id, payment.reference, awaited, text), now
+    )
+
+
+def contradiction(payment: Payment, said: str) -> Found:
     """That somebody said of a payment what cannot be."""
     return Found(ExceptionKind.CONTRADICTION, Side.PROVIDER, payment.id, payment.reference, payment.status, said)
 

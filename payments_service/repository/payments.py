@@ -105,9 +105,21 @@ async def ask_again(connection: AsyncConnection, about: Collection[UUID], now: d
     await connection.execute(update(payments).where(whose, *waits).values(news=True, asks=0, due_at=now))
 
 
-async def take_due(connection: AsyncConnection, now: datetime, again_after: timedelta, limit: int) -> Sequence[UUID]:
-    """At most so many payments that are due, the longest due first. Whoever takes one has that long for it."""
-    due = select(_c.id).where(_c.due_at <= now).order_by(_c.due_at, _c.number).limit(limit)
+async def take_due(
+    connection: AsyncConnection,
+    now: datetime,
+    again_after: timedelta,
+    limit: int,
+    *,
+    of: str | None,
+    none_of: Collection[str],
+) -> Sequence[UUID]:
+    """At most so many payments that are due, of one provider or `none_of` some, the longest due first.
+
+    Whoever takes one has that long for it.
+    """
+    whose = _c.provider.notin_(none_of) if of is None else _c.provider == of
+    due = select(_c.id).where(_c.due_at <= now, whose).order_by(_c.due_at, _c.number).limit(limit)
     locked = due.with_for_update(skip_locked=True).cte("due").prefix_with("MATERIALIZED")
     taken = update(payments).where(_c.id == locked.c.id).values(due_at=now + again_after)
     rows = await connection.execute(taken.returning(_c.id, _c.number))

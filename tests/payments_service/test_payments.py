@@ -12,7 +12,7 @@ from payments_service.domain.availability import Switch, is_available
 from payments_service.domain.ledger import AFTER, DUE, Posted, Step
 from payments_service.domain.payments import Action, Payment, Waits, next_action
 from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer
-from payments_service.domain.states import OPEN, State
+from payments_service.domain.states import OPEN, Event, State
 from shared.contracts.kinds import Kind
 from shared.testing import MOMENT
 
@@ -123,9 +123,57 @@ def test_a_message_about_what_is_known_is_no_news() -> None:
         assert (heard.news, heard.status) == (True, State.COMPLETED)
 
 
-def test_a_payment_is_overdue_only_while_it_is_open() -> None:
+def test_a_payment_is_overdue_while_it_is_open_or_something_is_to_be_done_for_it_here() -> None:
     later = MOMENT + payments.OVERDUE_AFTER
-    assert {state for state in State if payments.is_overdue(replace(payment(), status=state), later)} == OPEN
+    captured = replace(payment(), posted=Posted.CAPTURED)
+    overdue = {state for state in State if payments.is_overdue(replace(captured, status=state), later)}
+    # One that was charged back, or came back, is still to be booked as such.
+    assert overdue == OPEN | {State.CREATED, State.REFUNDED, State.CHARGED_BACK}
+    assert not any(payments.is_overdue(replace(captured, status=state), MOMENT) for state in State)
+    for waits_for in Waits:
+        assert not payments.is_overdue(replace(captured, status=State.UNKNOWN, waits_for=waits_for), later)
+    # What happened long ago, and there is news of now, is not overdue.
+    assert not payments.is_overdue(replace(captured, status=State.COMPLETED, news=True), later)
+
+
+def test_news_is_asked_for_until_there_is_an_answer_and_one_that_denies_it_each_time_is_believed() -> None:
+    told = replace(payment(Direction.DEPOSIT), status=State.COMPLETED, posted=Posted.CREDITED, news=True)
+
+    def asked(answer: Outcome, times: int) -> Payment:
+        found, now = told, MOMENT
+        for _ in range(times):
+            after = payments.answered(found, ProviderAnswer(answer, "ref", None, None), now)
+            assert after is not None
+            found, now = after, after.due_at or now
+        return found
+
+    assert asked(Outcome.UNKNOWN, 50).news
+    assert asked(Outcome.COMPLETED, len(payments.NEWS_AFTER) - 1).news
+    assert (asked(Outcome.COMPLETED, len(payments.NEWS_AFTER)).news, told.status) == (False, State.COMPLETED)
+
+
+def test_a_dispute_that_was_won_and_is_lost_again_is_asked_for() -> None:
+    won = replace(payment(Direction.DEPOSIT), status=State.REINSTATED, posted=Posted.CREDITED)
+    heard = payments.heard(won, Outcome.CHARGED_BACK, MOMENT)
+    assert heard is not None
+    assert heard.news
+    assert payments.answered(heard, ProviderAnswer(Outcome.CHARGED_BACK, "ref", None, None), MOMENT) is None
+    # The first one's message came late.
+    late = payments.answered(heard, ProviderAnswer(Outcome.REINSTATED, "ref", None, None), MOMENT)
+    assert late is not None
+    assert late.status is State.REINSTATED
+
+
+def test_how_long_a_payment_may_go_out_again_counts_from_when_it_first_did() -> None:
+    reviewed = replace(payment(), posted=Posted.HELD, cleared=True)
+    sent_at = MOMENT + timedelta(days=3)
+    sent = payments.happened(reviewed, Event.SEND, sent_at)
+    assert sent is not None
+    again = payments.happened(sent, Event.SEND, sent_at + timedelta(hours=23))
+    assert again is not None
+    assert again.sent_at == sent_at
+    assert payments.goes_out_again(again, sent_at + timedelta(hours=23))
+    assert not payments.goes_out_again(again, sent_at + timedelta(hours=24))
 
 
 @pytest.mark.parametrize(

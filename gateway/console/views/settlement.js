@@ -15,7 +15,7 @@ const KINDS = {
   currency: "Another currency.",
   fee: "Another fee than the provider said at first.",
   late: "Counted on another day.",
-  overdue: "The provider has not said how it ended, for too long.",
+  overdue: "For a day its provider has not said how it ended, or what is next for it here is not done.",
   blocked: "The ledger does not take it.",
 };
 const SHOWN = [["open", "open ones"], ["all", "closed ones, too"]];
