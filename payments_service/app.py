@@ -14,6 +14,7 @@ from payments_service.endpoints import payments as payment_endpoints
 from payments_service.endpoints import settlement as settlement_endpoints
 from payments_service.endpoints.desk import PaymentDesk
 from payments_service.handlers import ledger
+from payments_service.handlers.prompt import PromptAttendant
 from payments_service.handlers.providers import choice
 from payments_service.handlers.queue import Queue
 from payments_service.handlers.settlement import Settlement
@@ -134,7 +135,8 @@ def _payments(
         metrics=metrics,
     )
     settlement = Settlement(engine, reporting, clock.utc_now)
-    desk = PaymentDesk(engine, by_name, worker, clock.utc_now, settings.payment_completers, settings.payment_reviewers)
+    prompt = PromptAttendant(worker)
+    desk = PaymentDesk(engine, by_name, prompt, clock.utc_now, settings.payment_completers, settings.payment_reviewers)
     inbound = EventsTaken(engine, clock.utc_now)
     routers = (
         payment_endpoints.router(settings, desk),
@@ -142,4 +144,9 @@ def _payments(
         payment_endpoints.webhooks(settings, by_name, inbound, worker, metrics, clock.utc_now),
         settlement_endpoints.router(settings, engine, settlement, clock.utc_now),
     )
-    return routers, {"payments": worker.run, "payments_queue": queue.run, "settlement": settlement.run}
+    return routers, {
+        "payments": worker.run,
+        "payments_begun": prompt.run,
+        "payments_queue": queue.run,
+        "settlement": settlement.run,
+    }
