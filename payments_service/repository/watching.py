@@ -14,7 +14,8 @@ from payments_service.repository.days import ends_at
 from payments_service.tables import payments, settlement_batches, settlement_exceptions
 from shared.contracts.kinds import Reason
 
-FEWEST = 20
+# Of so few, a share says nothing; that all of them failed says something of fewer.
+FEWEST, FEWEST_OF_ALL = 20, 10
 _ENDED = (State.COMPLETED, State.FAILED)
 _RULES = sorted(Reason)
 
@@ -59,7 +60,14 @@ async def _failed(connection: AsyncConnection, since: datetime) -> Mapping[tuple
         .where(p.changed_at >= since, p.status.in_(_ENDED), func.coalesce(p.reason, "").notin_(_RULES))
         .group_by(p.direction, p.provider)
     )
-    return {(row[0], row[1]): row[2] / row[3] if row[3] >= FEWEST else 0.0 for row in await connection.execute(ended)}
+    rows = await connection.execute(ended)
+    return {(direction, provider): _share(count, of) for direction, provider, count, of in rows}
+
+
+def _share(failed: int, ended: int) -> float:
+    """The share that failed, or 0 where there are too few to tell."""
+    fewest = FEWEST_OF_ALL if failed == ended else FEWEST
+    return failed / ended if ended >= fewest else 0.0
 
 
 def _age_s(since: datetime | None, now: datetime) -> float:

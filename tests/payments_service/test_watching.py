@@ -8,7 +8,7 @@ import pytest
 from payments_service.domain.ports import Direction
 from payments_service.domain.states import State
 from payments_service.repository import watching
-from payments_service.repository.watching import FEWEST
+from payments_service.repository.watching import FEWEST, FEWEST_OF_ALL
 from shared import database as databases
 from tests.payments_service.support import Setup
 
@@ -25,11 +25,20 @@ async def failed(payments: Setup, after: timedelta = timedelta()) -> float:
 
 
 async def test_of_few_that_ended_no_share_is_said(payments: Setup) -> None:
-    for _ in range(FEWEST - 1):
+    await payments.add(payments.new(Direction.DEPOSIT, **STRAIGHT, changed_at=payments.now))
+    for _ in range(FEWEST - 2):
         await payments.add(payments.new(Direction.DEPOSIT, **WRONG, changed_at=payments.now))
     assert await failed(payments) == 0
-    await payments.add(payments.new(Direction.DEPOSIT, **STRAIGHT, changed_at=payments.now))
+    await payments.add(payments.new(Direction.DEPOSIT, **WRONG, changed_at=payments.now))
     assert await failed(payments) == (FEWEST - 1) / FEWEST
+
+
+async def test_that_all_of_them_failed_is_said_of_fewer(payments: Setup) -> None:
+    for _ in range(FEWEST_OF_ALL - 1):
+        await payments.add(payments.new(Direction.DEPOSIT, **WRONG, changed_at=payments.now))
+    assert await failed(payments) == 0
+    await payments.add(payments.new(Direction.DEPOSIT, **WRONG, changed_at=payments.now))
+    assert await failed(payments) == 1
 
 
 async def test_it_clears_with_time(payments: Setup) -> None:
