@@ -1,7 +1,7 @@
 """Settlement: a day's payments of one provider and currency beside the ledger's rows and the provider's report."""
 
 from collections.abc import Mapping, Sequence
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from enum import StrEnum
 from typing import NamedTuple
 from uuid import UUID
@@ -16,6 +16,9 @@ from payments_service.domain.states import State
 REPORT_AFTER = timedelta(hours=6)
 RETRY_AFTER = tuple(timedelta(hours=hours) for hours in (1, 2, 4, 8, 24))
 MAX_ATTEMPTS = 14
+# What one side has on a day, the other may have on the next, or the one before: each goes by its own clock.
+BESIDE = timedelta(days=1)
+_NOT_YET = datetime.max.replace(tzinfo=UTC)
 
 
 class BatchStatus(StrEnum):
@@ -99,6 +102,9 @@ class Moved(NamedTuple):
     """A payment that moved money, as its settlement needs it."""
 
     id: UUID
+    provider: str
+    requested_by: str
+    created_at: datetime
     direction: Direction
     status: State
     posted: Posted
@@ -120,6 +126,22 @@ class Moved(NamedTuple):
             return self.in_ledger()
         came_back_at = self.changed_at if self.came_back() else None
         return [(self.settled_at, Movement.BACK, self.amount_minor), (came_back_at, Movement.BACK, -self.amount_minor)]
+
+    def known_at(self) -> list[tuple[datetime | None, Movement, int]]:
+        """When we knew of what its provider may have booked; of a refund that is under way, at the end of time.
+
+        It books a refund when that is asked for, and takes it back where it fails; we know of the end alone.
+        """
+        if self.of_payment is None or self.reference is None or self.settled_at is not None:
+            return self.at_provider()
+        if self.status not in OVER:
+            return [(_NOT_YET, Movement.BACK, self.amount_minor)]
+        gone, back = self.amount_minor, -self.amount_minor
+        return [(self.changed_at, Movement.BACK, gone), (self.changed_at, Movement.BACK, back)]
+
+    def begun_on(self) -> date:
+        """The first day on which it can have moved. What was begun at its provider, we heard of later."""
+        return date.min if self.requested_by == self.provider else self.created_at.date()
 
     def in_ledger(self) -> list[tuple[datetime | None, Movement, int]]:
         """When it moved how much in the ledger: what goes back is about the payment that it undoes."""
@@ -163,24 +185,19 @@ def compared(moved: Sequence[Moved], provider: Sequence[Line], day: date) -> tup
     return ours, [each for each in moved if (each.of_payment or each.id) in lacking]
 
 
-def booked_sometime(moved: Sequence[Moved]) -> frozenset[tuple[Key, int]]:
-    """What a provider may have booked of what goes back, on whichever day: alone, or with all that we have of a day.
+def bookable(moved: Sequence[Moved], day: date) -> frozenset[tuple[Key, int]]:
+    """What a provider may have booked on a day of what it moves: alone, or with all that we knew of on one day.
 
-    It books a refund when that is asked for, and takes it back where it fails; we know of the end alone.
+    It may have done so since a payment began, and until we knew: what equals that on a later day is something else.
     """
-    by_day: dict[date | None, list[Line]] = {}
+    by_day: dict[date, list[Line]] = {}
     for payment in moved:
-        for line in _lines(payment, payment.at_provider()):
-            by_day.setdefault(line.day, []).append(line)
+        for line in _lines(payment, payment.known_at()):
+            assert line.day is not None
+            if payment.begun_on() <= day + BESIDE and day - BESIDE <= line.day:
+                by_day.setdefault(line.day, []).append(line)
     each = [line for lines in by_day.values() for line in (*lines, *_by_key(lines).values())]
-    known = {(_about(line), line.amount_minor) for line in each}
-    for payment in moved:
-        if payment.of_payment is not None and payment.reference is not None:
-            about: Key = (payment.of_payment, Movement.BACK)
-            known.add((about, payment.amount_minor))
-            if payment.status in OVER:
-                known.add((about, -payment.amount_minor))
-    return frozenset(known)
+    return frozenset((_about(line), line.amount_minor) for line in each)
 
 
 def in_ledger(moved: Sequence[Moved]) -> list[Line]:
@@ -248,7 +265,7 @@ def match(
 
     `days` are those on which what is only on the other side counts with us: that is not missing here, but late there.
     `beside` is what the other side has of our payments on other days; where it is late, that day's batch says so.
-    `may_be` is what may have gone back of our payments on another day than with us; what else went back is extra.
+    `may_be` is what of our payments may have gone back there on this day; what else went back is extra.
     """
     mine, other = _by_key(ours), _by_key(theirs)
     elsewhere = _by_key([line._replace(day=None) for line in beside])

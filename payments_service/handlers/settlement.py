@@ -134,7 +134,7 @@ async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequen
 
     def matched() -> tuple[list[Found], dict[str, dict[str, int]]]:
         found = settlement.match_ledger(moved, of_ledger, batch.day)
-        may_be = settlement.booked_sometime(moved)
+        may_be = settlement.bookable(moved, batch.day)
         found += settlement.match(ours, provider, Side.PROVIDER, days, batch.day, beside, may_be)
         return found, _totals(ours, provider)
 

@@ -37,6 +37,7 @@ def moved(days: int = 0, amount_minor: int = 1000, **more: Any) -> Moved:
     values: dict[str, Any] = dict.fromkeys(Moved._fields)
     values |= {"id": uuid4(), "direction": Direction.DEPOSIT, "status": State.COMPLETED, "posted": Posted.CREDITED}
     values |= {"amount_minor": amount_minor, "currency": "USD", "settled_at": at, "changed_at": at}
+    values |= {"created_at": at, "provider": "sandbox", "requested_by": "ann"}
     return Moved(**values | more)
 
 

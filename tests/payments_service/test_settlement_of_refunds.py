@@ -8,7 +8,7 @@ import pytest
 
 from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction, Outcome
-from payments_service.domain.settlement import ExceptionKind, Moved, Movement, at_provider, match_ledger
+from payments_service.domain.settlement import ExceptionKind, Moved, Movement, at_provider, bookable, match_ledger
 from payments_service.domain.states import State
 from payments_service.handlers.settlement import Settlement
 from shared.testing import MOMENT
@@ -21,6 +21,7 @@ def sent(**more: Any) -> Moved:
     """A refund that was taken from its player four days before the day that is looked at."""
     of_payment, taken_at = uuid4(), MOMENT - timedelta(days=4)
     taken: dict[str, Any] = {"posted": Posted.TAKEN_BACK, "taken_at": taken_at, "taken_by": uuid4()}
+    taken["created_at"] = taken_at
     return moved(**taken | {"direction": Direction.REFUND, "of_payment": of_payment, "amount_minor": 300} | more)
 
 
@@ -60,6 +61,33 @@ def test_a_reversal_beside_midnight_counts_with_the_day_on_which_the_refund_fail
 def test_what_was_taken_twice_agrees_on_the_day_on_which_it_was_taken_again() -> None:
     refund = sent(posted=Posted.CAPTURED, taken_at=MOMENT)
     assert kinds([refund], row(refund, -1, Movement.BACK, -300), row(refund, 0, Movement.BACK, 300)) == []
+
+
+def days_of(payment: Moved, amount_minor: int) -> list[int]:
+    """The days, counted from the one that is looked at, on which a provider may have booked so much of a payment."""
+    about = (payment.of_payment or payment.id, Movement.BACK)
+    around = range(-10, 11)
+    return [days for days in around if (about, amount_minor) in bookable([payment], DAY + timedelta(days=days))]
+
+
+def test_a_refund_may_be_booked_from_the_day_before_it_is_asked_for_to_the_day_after_it_is_known_to_be_done() -> None:
+    assert days_of(sent(), 300) == list(range(-5, 2))
+    assert days_of(sent(status=State.PROCESSING, settled_at=None, reference="re_1"), 300) == list(range(-5, 11))
+    # Of what was begun at its provider, we heard on the day that is looked at, and it was whenever.
+    assert days_of(sent(requested_by="sandbox", created_at=MOMENT), 300) == list(range(-10, 2))
+
+
+def test_what_failed_may_have_gone_and_come_until_that_was_known() -> None:
+    failed = sent(status=State.FAILED, posted=Posted.RELEASED, settled_at=None, reference="re_1")
+    assert days_of(failed, 300) == days_of(failed, -300) == list(range(-5, 2))
+    came_back = sent(status=State.REFUNDED, posted=Posted.RELEASED, settled_at=MOMENT - timedelta(days=2))
+    assert (days_of(came_back, 300), days_of(came_back, -300)) == (list(range(-5, 0)), list(range(-5, 2)))
+
+
+def test_a_dispute_is_booked_until_it_is_known_and_what_was_won_of_it_too() -> None:
+    won = moved(charged_back_minor=1000, charged_back_at=MOMENT, status=State.REINSTATED)
+    won = won._replace(created_at=MOMENT - timedelta(days=3), changed_at=MOMENT + timedelta(days=2))
+    assert (days_of(won, 1000), days_of(won, -1000)) == (list(range(-4, 2)), list(range(-4, 4)))
 
 
 async def settle(payments: Setup, *lines: str) -> tuple[str, list[tuple[str, str]]]:
@@ -104,16 +132,54 @@ async def test_a_refund_that_is_on_its_way_agrees_on_whichever_day_its_provider_
 @pytest.mark.integration
 async def test_a_refund_that_its_provider_booked_and_took_back_agrees(payments: Setup) -> None:
     deposit = await payments.go(Direction.DEPOSIT)
-    payments.provider.refunds_fail = 1
+    payments.provider.at_once, payments.provider.refunds_fail = 0, 1
     found = (await refund(payments, deposit, asked("5.00"))).json()[0]
-    assert (found["status"], found["posted"]) == ("failed", "released")
     await payments.heard()
+    asked_on = payments.now.date()
     went, came = line(found["id"], "-5.00", "refund"), line(found["id"], "5.00", "refund_failure")
     assert await settle(payments, line(str(deposit.id), "10.00"), went, came) == ("matched", [])
-    payments.now += timedelta(days=1)
+    payments.now += timedelta(days=2)
     assert await settle(payments, went) == ("matched", [])
-    payments.now += timedelta(days=1)
+    payments.now += timedelta(days=2)
+    payments.provider.settle_some()
+    await payments.later(days=1)
+    failed = await payments.get(UUID(found["id"]))
+    assert (failed.status, failed.posted) == (State.FAILED, Posted.RELEASED)
+    await payments.heard()
     assert await settle(payments, came) == ("matched", [])
+    assert await again(payments, asked_on + timedelta(days=2)) == ("matched", [])
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("amount", ["10.00", "9.00"])
+async def test_what_somebody_else_refunds_of_a_deposit_is_not_taken_for_an_earlier_refund(
+    payments: Setup, amount: str
+) -> None:
+    deposit = await payments.go(Direction.DEPOSIT, 3000)
+    refunded = (await refund(payments, deposit, asked("10.00"))).json()[0]["id"]
+    await payments.heard()
+    went = line(refunded, "-10.00", "refund")
+    assert await settle(payments, line(str(deposit.id), "30.00"), went) == ("matched", [])
+    payments.now += timedelta(days=4)
+    assert await settle(payments, line(str(deposit.id), f"-{amount}", "refund")) == (
+        "exceptions",
+        [("extra", "provider")],
+    )
+
+
+@pytest.mark.integration
+async def test_a_dispute_that_is_lost_after_one_was_won_is_not_taken_for_that(payments: Setup) -> None:
+    deposit = await payments.go(Direction.DEPOSIT)
+    for outcome in (Outcome.CHARGED_BACK, Outcome.REINSTATED):
+        payments.provider.take_back(deposit.id, outcome)
+        await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+        await payments.later(seconds=1)
+    await payments.heard()
+    disputed = line(str(deposit.id), "-10.00", "dispute")
+    lines = [line(str(deposit.id), "10.00"), disputed, line(str(deposit.id), "10.00", "dispute_reversal")]
+    assert await settle(payments, *lines) == ("matched", [])
+    payments.now += timedelta(days=20)
+    assert await settle(payments, disputed) == ("exceptions", [("extra", "provider")])
 
 
 @pytest.mark.integration
