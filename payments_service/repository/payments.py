@@ -98,10 +98,10 @@ async def note(connection: AsyncConnection, payment: Payment, illegal: str, now:
 
 
 async def ask_again(connection: AsyncConnection, about: Collection[UUID], now: datetime) -> None:
-    """Have a payment's provider asked how that and its refunds stand: those that moved money."""
+    """Have a payment's provider asked how that and its refunds stand: those that have ended, one way or the other."""
     ids = any_(literal(list(about), ARRAY(Uuid)))
     whose = or_(_c.id == ids, _c.of_payment == ids)
-    waits = (_c.waits_for.is_(None), _c.due_at.is_(None), _c.status.in_(MOVED))
+    waits = (_c.waits_for.is_(None), _c.due_at.is_(None), _c.status.in_((*MOVED, State.FAILED, State.CANCELLED)))
     await connection.execute(update(payments).where(whose, *waits).values(news=True, asks=0, due_at=now))
 
 

@@ -319,6 +319,39 @@ async def lines_of(payments: Setup, user_id: int) -> list[str]:
 
 
 @pytest.mark.integration
+async def test_what_a_provider_paid_although_it_is_held_for_failed_is_asked_after_and_comes_right(
+    payments: Setup,
+) -> None:
+    payments.wallet.cash[1], payments.provider.at_once = 1000, 0
+    paid = await payments.go(Direction.WITHDRAWAL)
+    word = {"outcome": "failed", "reason": "never heard of", "evidence": "its list of the day"}
+    for actor in ("ann", "bob"):
+        await payments.client().post(f"/payments/{paid.id}/completion", json={"actor": actor, "completion": word})
+    assert ((await payments.get(paid.id)).status, payments.wallet.cash[1]) == (State.FAILED, 1000)
+    payments.provider.settle_some()
+    payments.provider.outgoing.clear()
+    payments.provider.reports = {DAY: report(line(str(paid.id), "-10.00", "transfer"))}
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "exceptions"}
+    assert await payments.exceptions() == [("extra", "provider")]
+    await payments.later(seconds=1)
+    assert ((await payments.get(paid.id)).status, payments.wallet.cash[1]) == (State.COMPLETED, 0)
+
+
+@pytest.mark.integration
+async def test_what_was_refused_before_it_was_sent_stands_when_it_is_asked_after(payments: Setup) -> None:
+    payments.wallet.excluded.add(1)
+    refused = await payments.go(Direction.DEPOSIT)
+    payments.provider.reports = {DAY: report(line(str(refused.id)))}
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "exceptions"}
+    await payments.later(seconds=1)
+    asked_after = await payments.get(refused.id)
+    assert (asked_after.status, asked_after.due_at, payments.provider.calls["look_up"]) == (State.FAILED, None, 1)
+    assert payments.provider.books == {}
+
+
+@pytest.mark.integration
 async def test_what_staff_reversed_on_a_day_without_payments_is_shown_too(payments: Setup) -> None:
     found = await deposit(payments, 2500)
     await payments.heard()
