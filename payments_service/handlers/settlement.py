@@ -3,7 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -68,14 +68,16 @@ class Settlement:
             batch = await batches.find(connection, batch_id)
         if batch is None or not batch.reported:
             return False
-        await self._match(batch_id, None)
+        await self._match(batch_id, None, is_over=True)
         return True
 
     async def settle(self, batch_id: UUID, report: bytes | None) -> None:
         """Match a batch with a report: this one, else the provider's, else the one that was read before.
 
-        Raises NotFound, and InvalidInput for a report that cannot be read.
+        One that comes before the day is over stands in for the day's own until then. Raises NotFound, and InvalidInput
+        for a report that cannot be read.
         """
+        now = self._clock()
         async with database.reading(self._engine) as connection:
             batch = await batches.find(connection, batch_id)
         if batch is None:
@@ -90,7 +92,7 @@ class Settlement:
                 raise
             log.error("settlement_report_unreadable", batch_id=str(batch_id))
             lines = None
-        await self._match(batch_id, lines)
+        await self._match(batch_id, lines, is_over=now >= ends_at(batch.day))
 
     async def _report(self, batch: Row[Any]) -> bytes | None:
         source = self._sources.get(batch.provider)
@@ -102,26 +104,34 @@ class Settlement:
             log.warning("settlement_report_waits", provider=batch.provider, code=error.code)
             return None
 
-    async def _match(self, batch_id: UUID, lines: Sequence[Line] | None) -> None:
+    async def _match(self, batch_id: UUID, lines: Sequence[Line] | None, *, is_over: bool) -> None:
+        """Match a batch with these lines, or those that it has. `is_over` is whether they are of its whole day."""
         now = self._clock()
         async with database.transaction(self._engine) as connection:
             batch = await batches.find(connection, batch_id, lock=True)
             assert batch is not None
-            if lines is None and not batch.reported:
+            stands_in = not is_over and batch.settled_at is not None
+            if lines is None and not batch.reported and not stands_in:
                 attempts = batch.attempts + 1
                 due_at = max(report_due(ends_at(batch.day), attempts), now + AGAIN_AFTER)
                 await batches.wait(connection, batch_id, attempts, due_at, over=attempts >= MAX_ATTEMPTS)
                 return
             if lines is not None:
                 await batches.put_lines(connection, batch_id, lines)
-            reported = await batches.reported(connection, batch_id)
-            await _settle(connection, batch, reported, self._clock)
+            found, totals = await _found(connection, batch, now)
+            attempts = 1 if lines is not None else batch.attempts + 1
+            is_reported = batch.reported or is_over
+            await batches.settle(connection, batch, found, totals, now, reported=is_reported, attempts=attempts)
         if not batch.reported:
             async with database.transaction(self._engine) as connection:
                 await batches.look_again_beside(connection, batch, now)
 
 
-async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequence[Line], clock: Clock) -> None:
+async def _found(
+    connection: AsyncConnection, batch: Row[Any], now: datetime
+) -> tuple[list[Found], dict[str, dict[str, int]]]:
+    """What does not agree of a batch's day, and its totals. Whose news may have been lost is asked after."""
+    reported = await batches.reported(connection, batch.id)
     of_ledger = await batches.of_ledger(connection, batch)
     about = {row.payment_id for row in of_ledger if row.payment_id is not None}
     known = await batches.known(connection, batch.provider, reported)
@@ -139,11 +149,11 @@ async def _settle(connection: AsyncConnection, batch: Row[Any], reported: Sequen
         return found, _totals(ours, provider)
 
     found, totals = await asyncio.to_thread(matched)
-    await batches.settle(connection, batch, found, totals, clock())
     # What the provider has and we have not may be news that was lost: it is asked, and the batch is looked at again.
     extra = [each for each in found if (each.kind, each.side) == (ExceptionKind.EXTRA, Side.PROVIDER)]
     news = {each.payment_id for each in extra if each.payment_id is not None}
-    await payments.ask_again(connection, news, clock())
+    await payments.ask_again(connection, news, now)
+    return found, totals
 
 
 async def _beside(connection: AsyncConnection, batch: Row[Any], lacking: Sequence[Moved]) -> Sequence[Line]:

@@ -26,7 +26,16 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction
-from payments_service.domain.settlement import MAX_ATTEMPTS, BatchStatus, Found, Known, Line, Moved, Movement
+from payments_service.domain.settlement import (
+    MAX_ATTEMPTS,
+    BatchStatus,
+    Found,
+    Known,
+    Line,
+    Moved,
+    Movement,
+    report_due,
+)
 from payments_service.domain.states import MOVED, State
 from payments_service.repository import exceptions, ledger
 from payments_service.repository.days import ends_at
@@ -53,8 +62,8 @@ async def page(connection: AsyncConnection, before: int | None, limit: int) -> S
 
 async def take_due(connection: AsyncConnection, now: datetime, again_after: timedelta) -> UUID | None:
     """A batch whose report is due. Whoever takes it has that long."""
-    matchable = or_(_b.status.in_((BatchStatus.OPEN, BatchStatus.WAITING)), _AGAIN)
-    due = select(_b.id).where(_b.due_at <= now, matchable).order_by(_b.due_at).limit(1)
+    unreported = and_(~_b.reported, _b.status != BatchStatus.DELAYED)
+    due = select(_b.id).where(_b.due_at <= now, or_(unreported, _AGAIN)).order_by(_b.due_at).limit(1)
     taken = update(settlement_batches).where(_b.id.in_(due.with_for_update(skip_locked=True)))
     rows = await connection.execute(taken.values(due_at=now + again_after).returning(_b.id))
     batch_id: UUID | None = rows.scalar_one_or_none()
@@ -172,14 +181,29 @@ async def known(connection: AsyncConnection, provider: str, lines: Sequence[Line
 
 
 async def settle(
-    connection: AsyncConnection, batch: Row[Any], found: Sequence[Found], totals: dict[str, Any], now: datetime
+    connection: AsyncConnection,
+    batch: Row[Any],
+    found: Sequence[Found],
+    totals: dict[str, Any],
+    now: datetime,
+    *,
+    reported: bool,
+    attempts: int,
 ) -> None:
-    """Keep what matching a batch found: its open exceptions are these, and those that people closed stay closed."""
+    """Keep what matching a batch found: its open exceptions are these, and those that people closed stay closed.
+
+    One that is not `reported` was matched before its day was over, and waits for the report of all of it.
+    """
     await exceptions.replace(connection, batch.id, found, now)
     left = await exceptions.open_of_batch(connection, batch.id)
-    status = BatchStatus.EXCEPTIONS if left else BatchStatus.MATCHED
-    values = {"status": status, "settled_at": now, "totals": totals, "attempts": batch.attempts + 1, "reported": True}
-    values["due_at"] = now + AGAIN_AFTER
+    values = {
+        "status": BatchStatus.EXCEPTIONS if left else BatchStatus.MATCHED,
+        "settled_at": now,
+        "totals": totals,
+        "reported": reported,
+        "attempts": attempts if reported else 0,
+        "due_at": now + AGAIN_AFTER if reported else report_due(ends_at(batch.day), 0),
+    }
     await connection.execute(update(settlement_batches).where(_b.id == batch.id).values(values))
 
 

@@ -304,7 +304,10 @@ class AvailabilityView(_Part):
 
 
 class BatchView(_Part):
-    """A settlement batch. `totals` are sums of our payments and of the report, in minor units."""
+    """A settlement batch. `totals` are sums of our payments and of the report, in minor units.
+
+    `reported`: the report of its whole day is there; one that came earlier was matched, and the day's is waited for.
+    """
 
     number: int
     id: UUID

@@ -383,3 +383,43 @@ async def test_a_batch_with_exceptions_is_not_looked_at_for_ever(payments: Setup
     (batch,) = await as_administrator(payments.database, "SELECT attempts, status FROM payments.settlement_batches")
     assert (batch["attempts"], batch["status"]) == (MAX_ATTEMPTS, "exceptions")
     assert await payments.exceptions() == [("missing", "provider")]
+
+
+@pytest.mark.integration
+async def test_a_batch_that_waited_long_for_its_report_is_looked_at_again_as_often_as_any(payments: Setup) -> None:
+    found = await deposit(payments, 2500)
+    for _ in range(MAX_ATTEMPTS + 1):
+        payments.now += timedelta(days=1)
+        await settle_all(payments)
+    assert await settle_all(payments) == {DAY: "delayed"}
+    assert (await settled(payments, line(found["id"])))["status"] == "exceptions"
+    await payments.heard()
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "matched"}
+
+
+@pytest.mark.integration
+async def test_a_report_of_a_day_that_is_not_over_stands_in_for_the_days_own_until_then(payments: Setup) -> None:
+    first = await deposit(payments, 2500)
+    await payments.heard()
+    batch = await settled(payments, line(first["id"]))
+    assert (batch["status"], batch["reported"]) == ("matched", False)
+    retry = f"/settlement-batches/{batch['id']}/retry"
+    assert (await payments.client().post(retry, json={})).json()["status"] == "matched"
+    await deposit(payments, 5000)
+    await payments.heard()
+    payments.provider.reports = {DAY: report(line(first["id"]))}
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "exceptions"}
+    assert await payments.exceptions() == [("missing", "provider")]
+
+
+@pytest.mark.integration
+async def test_a_day_of_which_only_an_early_report_came_waits_for_its_own(payments: Setup) -> None:
+    found = await deposit(payments, 2500)
+    await payments.heard()
+    batch = await settled(payments, line(found["id"]))
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "waiting"}
+    whole = await settled(payments, line(found["id"]))
+    assert (whole["id"], whole["status"], whole["reported"]) == (batch["id"], "matched", True)

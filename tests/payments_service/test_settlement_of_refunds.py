@@ -91,8 +91,9 @@ def test_a_dispute_is_booked_until_it_is_known_and_what_was_won_of_it_too() -> N
 
 
 async def settle(payments: Setup, *lines: str) -> tuple[str, list[tuple[str, str]]]:
-    """Settle the day that it is with a report; how its batch stands, and what is open."""
+    """Settle the day that it is with a report, which comes on the next; how its batch stands, and what is open."""
     day = payments.now.date().isoformat()
+    payments.now += timedelta(days=1)
     report = "\n".join([HEADER, *(each.replace(DAY.isoformat(), day) for each in lines)])
     body = {"provider": "sandbox", "currency": "USD", "day": day, "report": report}
     response = await payments.client().post("/settlement-batches", json=body)
@@ -121,7 +122,7 @@ async def test_a_refund_that_is_on_its_way_agrees_on_whichever_day_its_provider_
     day = payments.now.date()
     went = line(found["id"], "-5.00", "refund")
     assert await settle(payments, line(str(deposit.id), "10.00"), went) == ("matched", [])
-    payments.now += timedelta(days=3)
+    payments.now += timedelta(days=2)
     payments.provider.settle_some()
     await payments.later(days=2)
     assert (await payments.get(UUID(found["id"]))).status is State.COMPLETED
@@ -135,19 +136,17 @@ async def test_a_refund_that_its_provider_booked_and_took_back_agrees(payments: 
     payments.provider.at_once, payments.provider.refunds_fail = 0, 1
     found = (await refund(payments, deposit, asked("5.00"))).json()[0]
     await payments.heard()
-    asked_on = payments.now.date()
     went, came = line(found["id"], "-5.00", "refund"), line(found["id"], "5.00", "refund_failure")
     assert await settle(payments, line(str(deposit.id), "10.00"), went, came) == ("matched", [])
-    payments.now += timedelta(days=2)
+    went_on = payments.now.date()
     assert await settle(payments, went) == ("matched", [])
-    payments.now += timedelta(days=2)
     payments.provider.settle_some()
     await payments.later(days=1)
     failed = await payments.get(UUID(found["id"]))
     assert (failed.status, failed.posted) == (State.FAILED, Posted.RELEASED)
     await payments.heard()
     assert await settle(payments, came) == ("matched", [])
-    assert await again(payments, asked_on + timedelta(days=2)) == ("matched", [])
+    assert await again(payments, went_on) == ("matched", [])
 
 
 @pytest.mark.integration
@@ -215,10 +214,11 @@ async def test_what_nobody_told_of_is_found_by_the_report_asked_after_and_comes_
     ):
         payments.provider.take_back(payment_id, outcome)
     payments.provider.outgoing.clear()
+    day = payments.now.date()
     later = [line(refunded, "5.00", "refund_failure"), line(str(paid.id), "3.00", "transfer_reversal")]
     status, found = await settle(payments, *later, line(str(disputed.id), "-10.00", "dispute"))
     assert (status, found) == ("exceptions", [("extra", "provider")] * 3)
     await payments.later(seconds=1)
     await payments.heard()
     assert payments.wallet.cash[1] == 1000
-    assert await again(payments, payments.now.date()) == ("matched", [])
+    assert await again(payments, day) == ("matched", [])
