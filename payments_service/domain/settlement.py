@@ -22,7 +22,7 @@ _NOT_YET = datetime.max.replace(tzinfo=UTC)
 
 
 class BatchStatus(StrEnum):
-    """How far a batch is. DELAYED: its report did not come; it is retried by hand."""
+    """How far a batch is. DELAYED: its report did not come, or not as one to settle with; it is retried by hand."""
 
     OPEN = "open"
     WAITING = "waiting"

@@ -15,6 +15,7 @@ from uuid import UUID
 
 from payments_service.domain import amounts
 from payments_service.domain.settlement import Line, Movement
+from shared import money
 from shared.contracts.payments import MAX_REPORT_BYTES
 from shared.errors import FieldError, InvalidInput, TooLarge
 
@@ -213,7 +214,10 @@ def _credit(text: str) -> bool:
 def _units(text: str, currency: str) -> int:
     if not _DIGITS.fullmatch(text):
         raise InvalidInput([FieldError("amount", "must be digits alone: PayPal's smallest units")])
-    return amounts.from_paypal_units(int(text), currency)
+    minor = amounts.from_paypal_units(int(text), currency)
+    if minor > money.MAX_AMOUNT_MINOR:
+        raise InvalidInput([FieldError("amount", f"must be at most {amounts.told(money.MAX_AMOUNT_MINOR, currency)}")])
+    return minor
 
 
 def _lines(body: bytes) -> Iterator[tuple[int, Sequence[str]]]:
@@ -234,6 +238,8 @@ def _lines(body: bytes) -> Iterator[tuple[int, Sequence[str]]]:
             raise InvalidInput([FieldError(f"line {reader.line_num}", "is not CSV")]) from None
         if any(len(field) > _MAX_FIELD for field in fields):
             raise InvalidInput([FieldError(f"line {reader.line_num}", f"has a field of more than {_MAX_FIELD}")])
+        if any("\0" in field for field in fields):
+            raise InvalidInput([FieldError(f"line {reader.line_num}", "has a NUL, which text does not have")])
         if any(fields):
             yield reader.line_num, fields
 

@@ -14,6 +14,7 @@ from payments_service.domain import settlement, settlement_reports
 from payments_service.domain.ports import ReportSource
 from payments_service.domain.settlement import (
     MAX_ATTEMPTS,
+    BatchStatus,
     ExceptionKind,
     Found,
     Line,
@@ -26,7 +27,7 @@ from payments_service.repository import batches, payments
 from payments_service.repository.days import ends_at
 from shared import database, logs
 from shared.clock import Clock
-from shared.errors import InvalidInput, NotFound, ServiceUnavailable, TransientError
+from shared.errors import InvalidInput, NotFound, ServiceUnavailable, TooLarge, TransientError
 
 log = logs.get(__name__)
 
@@ -58,9 +59,22 @@ class Settlement:
             batch_id = await batches.take_due(connection, self._clock(), AGAIN_AFTER)
         if batch_id is None:
             return False
-        if not await self._look_again(batch_id):
-            await self.settle(batch_id, None)
+        try:
+            if not await self._look_again(batch_id):
+                await self.settle(batch_id, None)
+        except TransientError:
+            raise
+        except Exception as error:
+            # Whatever is wrong with one batch, it must not stop the others: it is logged with its traceback, and waits.
+            log.error("settlement_failed", batch_id=str(batch_id), error=type(error).__name__, exc_info=error)
+            await self._put_off(batch_id)
         return True
+
+    async def _put_off(self, batch_id: UUID) -> None:
+        async with database.transaction(self._engine) as connection:
+            batch = await batches.find(connection, batch_id, lock=True)
+            assert batch is not None
+            await _wait(connection, batch, self._clock())
 
     async def _look_again(self, batch_id: UUID) -> bool:
         """Match a batch with the report that it has, as things stand now; returns whether it has one."""
@@ -75,7 +89,7 @@ class Settlement:
         """Match a batch with a report: this one, else the provider's, else the one that was read before.
 
         One that comes before the day is over stands in for the day's own until then. Raises NotFound, and InvalidInput
-        for a report that cannot be read.
+        or TooLarge for a report that is brought and cannot be read.
         """
         now = self._clock()
         async with database.reading(self._engine) as connection:
@@ -87,10 +101,10 @@ class Settlement:
             report = await self._report(batch)
         try:
             lines = None if report is None else await asyncio.to_thread(settlement_reports.read, batch.provider, report)
-        except InvalidInput:
+        except (InvalidInput, TooLarge) as error:
             if by_hand:
                 raise
-            log.error("settlement_report_unreadable", batch_id=str(batch_id))
+            log.error("settlement_report_unreadable", batch_id=str(batch_id), error=str(error))
             lines = None
         await self._match(batch_id, lines, is_over=now >= ends_at(batch.day))
 
@@ -112,9 +126,7 @@ class Settlement:
             assert batch is not None
             stands_in = not is_over and batch.settled_at is not None
             if lines is None and not batch.reported and not stands_in:
-                attempts = batch.attempts + 1
-                due_at = max(report_due(ends_at(batch.day), attempts), now + AGAIN_AFTER)
-                await batches.wait(connection, batch_id, attempts, due_at, over=attempts >= MAX_ATTEMPTS)
+                await _wait(connection, batch, now)
                 return
             if lines is not None:
                 await batches.put_lines(connection, batch_id, lines)
@@ -125,6 +137,17 @@ class Settlement:
         if not batch.reported:
             async with database.transaction(self._engine) as connection:
                 await batches.look_again_beside(connection, batch, now)
+
+
+async def _wait(connection: AsyncConnection, batch: Row[Any], now: datetime) -> None:
+    """Have a batch wait for its report, or where it has that, for its next look."""
+    attempts = batch.attempts + 1
+    if batch.reported:
+        await batches.wait(connection, batch.id, attempts, now + batches.AGAIN_AFTER, BatchStatus(batch.status))
+        return
+    due_at = max(report_due(ends_at(batch.day), attempts), now + AGAIN_AFTER)
+    status = BatchStatus.DELAYED if attempts >= MAX_ATTEMPTS else BatchStatus.WAITING
+    await batches.wait(connection, batch.id, attempts, due_at, status)
 
 
 async def _found(

@@ -70,9 +70,10 @@ async def take_due(connection: AsyncConnection, now: datetime, again_after: time
     return batch_id
 
 
-async def wait(connection: AsyncConnection, batch_id: UUID, attempts: int, due_at: datetime, *, over: bool) -> None:
-    """Keep that a batch's report is not there yet."""
-    status = BatchStatus.DELAYED if over else BatchStatus.WAITING
+async def wait(
+    connection: AsyncConnection, batch_id: UUID, attempts: int, due_at: datetime, status: BatchStatus
+) -> None:
+    """Keep that a batch could not be matched."""
     values = {"attempts": attempts, "due_at": due_at, "status": status}
     await connection.execute(update(settlement_batches).where(_b.id == batch_id).values(values))
 

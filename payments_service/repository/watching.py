@@ -8,7 +8,7 @@ from sqlalchemy import func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from payments_service.domain.payments import Waits
-from payments_service.domain.settlement import BatchStatus, report_due
+from payments_service.domain.settlement import report_due
 from payments_service.domain.states import State
 from payments_service.repository.days import ends_at
 from payments_service.tables import payments, settlement_batches, settlement_exceptions
@@ -41,7 +41,7 @@ async def waiting(connection: AsyncConnection, now: datetime, within: timedelta)
     counts |= {row[0]: row[1] for row in rows}
     unknown = select(func.count(), func.min(p.changed_at)).where(p.status == State.UNKNOWN)
     counts["unknown"], since = (await connection.execute(unknown)).one()
-    late = select(func.min(b.day)).where(b.status.in_((BatchStatus.WAITING, BatchStatus.DELAYED)))
+    late = select(func.min(b.day)).where(~b.reported)
     day = (await connection.execute(late)).scalar_one()
     # Each question moves a batch's due_at on; what is late is late since the first.
     first = None if day is None else report_due(ends_at(day), 0)

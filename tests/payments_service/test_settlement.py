@@ -7,6 +7,7 @@ from uuid import UUID, uuid4, uuid5
 
 import pytest
 
+from payments_service.domain import settlement
 from payments_service.domain.ledger import Posted
 from payments_service.domain.ports import Direction, Outcome
 from payments_service.domain.settlement import (
@@ -22,6 +23,7 @@ from payments_service.domain.settlement import (
 )
 from payments_service.domain.states import State
 from payments_service.handlers.settlement import Settlement
+from shared.contracts.payments import MAX_REPORT_BYTES
 from shared.testing import MOMENT
 from tests.payments_service.support import Setup
 from tests.payments_service.test_endpoints import asked, deposit
@@ -212,8 +214,10 @@ async def test_a_report_that_is_not_there_is_waited_for_and_one_that_is_wrong_is
     body = {"provider": "sandbox", "currency": "USD", "day": date(2026, 11, 24).isoformat()}
     waits = (await client.post("/settlement-batches", json=body)).json()
     assert (waits["status"], waits["attempts"]) == ("waiting", 1)
-    response = await client.post(f"/settlement-batches/{waits['id']}/retry", json={"report": "a,b\n1,2"})
-    assert (response.status_code, response.json()["errors"][0]["field"]) == (422, "report")
+    wrong = {"report": "a,b\n1,2", "line 2": report(line("a").replace("ref", "\0")).decode()}
+    for named, text in wrong.items():
+        response = await client.post(f"/settlement-batches/{waits['id']}/retry", json={"report": text})
+        assert (response.status_code, response.json()["errors"][0]["field"]) == (422, named)
 
 
 @pytest.mark.integration
@@ -252,9 +256,9 @@ def report(*lines: str) -> bytes:
 
 async def settle_all(payments: Setup) -> dict[date, str]:
     """Settle whatever is due; returns how each day's batch stands."""
-    settlement = Settlement(payments.engine, {"sandbox": payments.provider}, lambda: payments.now)
+    settling = Settlement(payments.engine, {"sandbox": payments.provider}, lambda: payments.now)
     for _ in range(10):
-        if not await settlement.look():
+        if not await settling.look():
             break
     batches = await as_administrator(payments.database, "SELECT day, status FROM payments.settlement_batches")
     return {row["day"]: row["status"] for row in batches}
@@ -423,3 +427,46 @@ async def test_a_day_of_which_only_an_early_report_came_waits_for_its_own(paymen
     assert await settle_all(payments) == {DAY: "waiting"}
     whole = await settled(payments, line(found["id"]))
     assert (whole["id"], whole["status"], whole["reported"]) == (batch["id"], "matched", True)
+
+
+UNREADABLE = {"too large": b" " * (MAX_REPORT_BYTES + 1), "a NUL": report(line("a").replace("ref", "\0"))}
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("body", UNREADABLE.values(), ids=UNREADABLE)
+async def test_a_report_that_cannot_be_read_is_waited_for(payments: Setup, body: bytes) -> None:
+    found = await deposit(payments, 2500)
+    await payments.heard()
+    payments.provider.reports = {DAY: body}
+    payments.now += timedelta(days=1)
+    assert await settle_all(payments) == {DAY: "waiting"}
+    assert (await settled(payments, line(found["id"])))["status"] == "matched"
+
+
+@pytest.mark.integration
+@pytest.mark.parametrize("has_report", [False, True])
+async def test_what_goes_wrong_with_one_batch_does_not_stop_the_others(
+    payments: Setup, monkeypatch: pytest.MonkeyPatch, has_report: bool
+) -> None:
+    await deposit(payments, 2500)
+    if has_report:
+        payments.provider.reports = {DAY: report()}
+    payments.now += timedelta(days=1)
+    await settle_all(payments)
+    await payments.go(Direction.DEPOSIT)
+    payments.now += timedelta(days=1)
+    matched = settlement.bookable
+
+    def breaks(moved: Any, day: date) -> Any:
+        if day == DAY:
+            raise ZeroDivisionError
+        return matched(moved, day)
+
+    monkeypatch.setattr(settlement, "bookable", breaks)
+    payments.provider.reports = {DAY: report(), NEXT: report()}
+    before = "exceptions" if has_report else "waiting"
+    assert await settle_all(payments) == {DAY: before, NEXT: "exceptions"}
+    (batch,) = await as_administrator(
+        payments.database, "SELECT attempts, due_at FROM payments.settlement_batches ORDER BY day LIMIT 1"
+    )
+    assert (batch["attempts"], batch["due_at"] > payments.now) == (2, True)

@@ -88,6 +88,7 @@ def test_paypals_report_is_read() -> None:
         ('"To our bank, daily"', '"To our "bank" daily"', "line 6"),
         ("gross", "grss", "gross"),
         (",usd,25.00", "," + "x" * 2000 + ",25.00", "line 2"),
+        ("pi_2", "pi\0", "line 4"),
     ],
 )
 def test_what_is_wrong_in_stripes_is_named_by_its_line(old: str, new: str, named: str) -> None:
@@ -101,6 +102,8 @@ def test_what_is_wrong_in_stripes_is_named_by_its_line(old: str, new: str, named
     [
         ('"CR",2500', '"XX",2500', "line 5"),
         ('"CR",2500', '"CR",25.00', "line 5"),
+        ('"SB","T4"', '"SB","T\0"', "line 8"),
+        ('"DR",7,"HUF"', '"DR",99999999999999,"HUF"', "line 7"),
         ('"DR",103,"USD"', '"DR",103,"EUR"', "line 5"),
         ('"FF",5\n', "", "cut off"),
         ('"SC",5', '"SC",6', "cut off"),
