@@ -12,7 +12,7 @@ log = logs.get(__name__)
 M = TypeVar("M", bound=BaseModel)
 
 # What of an inner service's answers is the caller's: the rest is the platform's own trouble.
-_PASSED = frozenset({200, 201, 202, 401, 403, 404, 413, 422})
+_PASSED = frozenset({200, 201, 202, 400, 401, 403, 404, 413, 422})
 
 
 class Passed(NamedTuple):
