@@ -51,3 +51,27 @@ def paypal_event(event_type: str = "PAYMENT.CAPTURE.COMPLETED", **members: Any) 
         "resource": resource,
     }
     return json.dumps(event).encode()
+
+
+def paypal_refund_event(event_type: str, **members: Any) -> bytes:
+    """An event about a refund of a capture, or its reversal: it may name nothing of ours."""
+    api = "https://api.paypal.com/v2/payments"
+    resource = {
+        "id": "REF1",
+        "status": "COMPLETED",
+        "amount": {"currency_code": "USD", "value": "2.51"},
+        "note_to_payer": "Payment reversed",
+        "links": [
+            {"href": f"{api}/refunds/REF1", "rel": "self", "method": "GET"},
+            {"href": f"{api}/captures/CAP1", "rel": "up", "method": "GET"},
+        ],
+        **members,
+    }
+    event = {
+        "id": "WH-2",
+        "event_type": event_type,
+        "create_time": "2026-11-24T10:00:00Z",
+        "resource_type": "refund",
+        "resource": resource,
+    }
+    return json.dumps(event).encode()

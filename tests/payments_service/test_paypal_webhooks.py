@@ -29,8 +29,16 @@ from tests.payments_service.paypal import (
     signed,
     trusted,
 )
-from tests.payments_service.samples import NOW, PAYMENT, paypal_event
+from tests.payments_service.samples import NOW, PAYMENT, paypal_event, paypal_refund_event
 from tests.payments_service.test_stripe import flipped
+
+CAPTURE = "/v2/payments/captures/CAP1"
+OF_ORDER = {
+    "id": "CAP1",
+    "status": "REFUNDED",
+    "custom_id": str(PAYMENT),
+    "supplementary_data": {"related_ids": {"order_id": "ORDER1"}},
+}
 
 
 class TestWebhooks:
@@ -192,7 +200,6 @@ class TestWebhooks:
         [
             ("PAYMENT.CAPTURE.PENDING", Outcome.PROCESSING),
             ("PAYMENT.CAPTURE.DENIED", Outcome.FAILED),
-            ("PAYMENT.CAPTURE.REVERSED", Outcome.CHARGED_BACK),
         ],
     )
     async def test_each_kind_of_capture_is_an_outcome(self, event_type: str, outcome: Outcome) -> None:
@@ -229,6 +236,61 @@ class TestWebhooks:
         ):
             (event,) = await provider(FakePayPal()).read_webhook(signed(body), body, NOW)
             assert (event.direction, event.outcome, event.payment_id) == (direction, outcome, PAYMENT)
+
+
+class TestRefunds:
+    """What is told of a capture as a refund, in the form in which PayPal's documentation shows it."""
+
+    @pytest.mark.parametrize(
+        ("event_type", "outcome"),
+        [
+            ("PAYMENT.CAPTURE.REFUNDED", Outcome.COMPLETED),
+            ("PAYMENT.REFUND.PENDING", Outcome.PROCESSING),
+            ("PAYMENT.REFUND.FAILED", Outcome.FAILED),
+        ],
+    )
+    async def test_each_kind_is_an_outcome_of_the_refund(self, event_type: str, outcome: Outcome) -> None:
+        fake = FakePayPal()
+        body = paypal_refund_event(event_type, custom_id=str(PAYMENT))
+        (event,) = await provider(fake).read_webhook(signed(body), body, NOW)
+        assert (event.direction, event.outcome) == (Direction.REFUND, outcome)
+        assert (event.payment_id, event.reference, event.amount_minor) == (PAYMENT, "REF1", 251)
+        assert CAPTURE not in fake.paths()
+
+    async def test_a_reversal_is_of_the_deposit_that_its_capture_names(self) -> None:
+        body = paypal_refund_event("PAYMENT.CAPTURE.REVERSED")
+        there = provider(FakePayPal({CAPTURE: (200, OF_ORDER)}))
+        (event,) = await there.read_webhook(signed(body), body, NOW)
+        assert (event.direction, event.outcome) == (Direction.DEPOSIT, Outcome.CHARGED_BACK)
+        assert (event.payment_id, event.reference, event.amount_minor) == (PAYMENT, "ORDER1", 251)
+
+    async def test_a_refund_that_was_begun_at_paypal_is_of_the_deposit_that_its_capture_names(self) -> None:
+        body = paypal_refund_event("PAYMENT.CAPTURE.REFUNDED")
+        there = provider(FakePayPal({CAPTURE: (200, OF_ORDER | {"custom_id": None})}))
+        (event,) = await there.read_webhook(signed(body), body, NOW)
+        assert (event.payment_id, event.reference, event.of_reference) == (None, "REF1", "ORDER1")
+
+    @pytest.mark.parametrize(
+        "named", [{"custom_id": str(PAYMENT)}, {"custom_id": "theirs", "invoice_id": str(PAYMENT)}]
+    )
+    async def test_a_reversal_that_names_the_deposit_itself_is_believed(self, named: dict[str, str]) -> None:
+        body = paypal_refund_event("PAYMENT.CAPTURE.REVERSED", **named)
+        fake = FakePayPal()
+        (event,) = await provider(fake).read_webhook(signed(body), body, NOW)
+        assert (event.payment_id, event.reference) == (PAYMENT, None)
+        assert CAPTURE not in fake.paths()
+
+    @pytest.mark.parametrize("links", [None, []])
+    async def test_a_reversal_of_what_is_not_ours_is_kept_under_its_own_name(self, links: list[str] | None) -> None:
+        body = paypal_refund_event("PAYMENT.CAPTURE.REVERSED", **({} if links is None else {"links": links}))
+        there = provider(FakePayPal({CAPTURE: (404, {})}))
+        (event,) = await there.read_webhook(signed(body), body, NOW)
+        assert (event.payment_id, event.reference) == (None, "REF1")
+
+    async def test_one_whose_capture_cannot_be_asked_after_comes_again(self) -> None:
+        body = paypal_refund_event("PAYMENT.CAPTURE.REVERSED")
+        with pytest.raises(ServiceUnavailable):
+            await provider(FakePayPal({CAPTURE: (500, {})})).read_webhook(signed(body), body, NOW)
 
 
 def same_place(url: str) -> bool:

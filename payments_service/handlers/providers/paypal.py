@@ -200,7 +200,14 @@ class PayPalProvider:
             await self._verifier.verify(headers, body, now)
         except (NotTrusted, ServiceUnavailable):
             await self._ask_paypal(headers, body)
-        return paypal_events.events(body, amounts.from_paypal)
+        return [await self._about(event) for event in paypal_events.events(body, amounts.from_paypal)]
+
+    async def _about(self, event: ProviderEvent) -> ProviderEvent:
+        """An event with the deposit that it is about: what was begun at PayPal may name the capture alone."""
+        if event.payment_id is not None or event.of_reference is None:
+            return event
+        capture = await self._get(f"/v2/payments/captures/{event.of_reference}")
+        return event if capture is None else _of_capture(event, capture)
 
     async def _ask_paypal(self, headers: Mapping[str, str], body: bytes) -> None:
         try:
@@ -301,6 +308,15 @@ def _capture_of(order: Mapping[str, Any]) -> dict[str, Any] | None:
             found: dict[str, Any] = capture
             return found
     return None
+
+
+def _of_capture(event: ProviderEvent, capture: Mapping[str, Any]) -> ProviderEvent:
+    """An event with what its capture's deposit is known by: our id, and PayPal's of the order."""
+    payment_id = reading.our_id(capture.get("custom_id")) or reading.our_id(capture.get("invoice_id"))
+    order_id = capture.get("supplementary_data", {}).get("related_ids", {}).get("order_id")
+    if event.direction is Direction.REFUND:
+        return event._replace(payment_id=payment_id, of_reference=order_id)
+    return event._replace(payment_id=payment_id, reference=order_id or event.reference)
 
 
 def _of_order(order: Mapping[str, Any]) -> ProviderAnswer:

@@ -1,5 +1,6 @@
 """What PayPal's webhooks say of payments."""
 
+import re
 from collections.abc import Callable, Mapping
 from datetime import UTC
 
@@ -18,14 +19,17 @@ _CAPTURES = {
     "PAYMENT.CAPTURE.PENDING": Outcome.PROCESSING,
     "PAYMENT.CAPTURE.DENIED": Outcome.FAILED,
     "PAYMENT.CAPTURE.DECLINED": Outcome.FAILED,
-    "PAYMENT.CAPTURE.REVERSED": Outcome.CHARGED_BACK,
 }
 # Both of PayPal's own cases and of banks' chargebacks. While one is open, the money is where it was.
 _DISPUTES = {
     "RESOLVED_BUYER_FAVOUR": Outcome.CHARGED_BACK,
     "RESOLVED_SELLER_FAVOUR": Outcome.REINSTATED,
 }
-_REFUNDS = {"PAYMENT.CAPTURE.REFUNDED": Outcome.COMPLETED}
+_REFUNDS = {
+    "PAYMENT.CAPTURE.REFUNDED": Outcome.COMPLETED,
+    "PAYMENT.REFUND.PENDING": Outcome.PROCESSING,
+    "PAYMENT.REFUND.FAILED": Outcome.FAILED,
+}
 # An unclaimed payout waits thirty days for its receiver, and then comes back: RETURNED.
 _PAYOUTS = {
     "PAYMENT.PAYOUTS-ITEM.SUCCEEDED": Outcome.COMPLETED,
@@ -38,6 +42,7 @@ _PAYOUTS = {
     "PAYMENT.PAYOUTS-ITEM.REFUNDED": Outcome.FAILED,
     "PAYMENT.PAYOUTS-ITEM.CANCELED": Outcome.CANCELLED,
 }
+_CAPTURE = re.compile(r"/v2/payments/captures/([A-Za-z0-9]+)$")
 
 
 class _Model(BaseModel):
@@ -115,10 +120,27 @@ class _Dispute(_Model):
     reason: str | None = None
 
 
+class _Link(_Model):
+    rel: str | None = None
+    href: str
+
+
 class _Refund(_Model):
     id: str
     amount: _Money
     custom_id: str | None = None
+    invoice_id: str | None = None
+    supplementary_data: _Supplementary = _Supplementary()
+    links: list[_Link] = []
+
+    def our_id(self) -> str | None:
+        """Our id of the refund or, where it was begun at PayPal, of the deposit: it may have neither."""
+        return next((each for each in (self.custom_id, self.invoice_id) if reading.our_id(each)), None)
+
+    def capture_id(self) -> str | None:
+        """The capture that it is of, by its link there."""
+        found = [_CAPTURE.search(link.href) for link in self.links if link.rel == "up"]
+        return next((match[1] for match in found if match is not None), None)
 
 
 class _PayoutItem(_Model):
@@ -139,7 +161,10 @@ class _Payout(_Model):
 
 
 def events(body: bytes, from_text: FromText) -> list[ProviderEvent]:
-    """What a verified body says: one event, or none where it says nothing of interest. Raises UnreadableWebhook."""
+    """What a verified body says: one event, or none where it says nothing of interest. Raises UnreadableWebhook.
+
+    `of_reference` is the capture of a refund or reversal, which a deposit is not known by here: its order's name is.
+    """
     event = reading.model_of(_Event, body)
     read = READ.get(event.event_type)
     found = None if read is None else read(event, from_text)
@@ -172,9 +197,20 @@ def _capture(event: _Event, from_text: FromText) -> ProviderEvent:
 
 def _refund(event: _Event, from_text: FromText) -> ProviderEvent:
     found = reading.part_of(_Refund, event.resource)
-    return _event(
-        event, Direction.REFUND, _REFUNDS[event.event_type], found.id, found.custom_id, found.amount, from_text
+    made = _event(
+        event, Direction.REFUND, _REFUNDS[event.event_type], found.id, found.our_id(), found.amount, from_text
     )
+    return made._replace(of_reference=found.capture_id())
+
+
+def _reversal(event: _Event, from_text: FromText) -> ProviderEvent:
+    """A reversal is told as a refund of the capture, and is about the deposit."""
+    found = reading.part_of(_Refund, event.resource)
+    made = _event(event, Direction.DEPOSIT, Outcome.CHARGED_BACK, found.id, found.our_id(), found.amount, from_text)
+    # One that names nothing of ours is kept under its own name.
+    own = found.id if made.payment_id is None else None
+    order_id = found.supplementary_data.related_ids.order_id
+    return made._replace(reference=order_id or own, of_reference=found.capture_id())
 
 
 def dispute_outcome(code: str | None) -> Outcome | None:
@@ -243,6 +279,7 @@ def _event(
 READ: Mapping[str, Callable[[_Event, FromText], ProviderEvent | None]] = {
     **dict.fromkeys(_ORDERS, _order),
     **dict.fromkeys(_CAPTURES, _capture),
+    "PAYMENT.CAPTURE.REVERSED": _reversal,
     **dict.fromkeys(_REFUNDS, _refund),
     **dict.fromkeys(_PAYOUTS, _payout),
     "CUSTOMER.DISPUTE.RESOLVED": _dispute,
