@@ -7,8 +7,23 @@ import pytest
 
 from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer
 from shared.errors import ServiceUnavailable
-from tests.payments_service.paypal import CAPTURED, ORDERS, PAYOUTS, REQUEST, FakePayPal, provider
+from tests.payments_service.paypal import CAPTURED, ORDERS, PAYOUTS, REQUEST, Answers, FakePayPal, provider
 from tests.payments_service.samples import PAYMENT
+
+
+class PayPalThatRevokes(FakePayPal):
+    """Gives token after token, and takes those alone that are not revoked."""
+
+    def __init__(self, answers: Answers, revoked: set[str] | None = None) -> None:
+        super().__init__(answers)
+        self.revoked = revoked or set()
+
+    def __call__(self, request: httpx2.Request) -> httpx2.Response:
+        token = f"token {1 + self.paths().count('/v1/oauth2/token')}"
+        self.answers["/v1/oauth2/token"] = (200, {"access_token": token, "expires_in": 3600})
+        answer = super().__call__(request)
+        is_revoked = request.headers["authorization"].removeprefix("Bearer ") in self.revoked
+        return httpx2.Response(401, json={}) if is_revoked else answer
 
 
 class TestCalls:
@@ -134,6 +149,25 @@ class TestCalls:
         for _ in range(2):
             await there.deposit(REQUEST)
         assert fake.paths().count("/v1/oauth2/token") == 1
+
+    @pytest.mark.parametrize("call", ["deposit", "look_up"])
+    async def test_a_token_that_paypal_takes_no_more_is_followed_by_another(self, call: str) -> None:
+        fake = PayPalThatRevokes({ORDERS: (201, CAPTURED), f"{ORDERS}/ORDER1": (200, CAPTURED)})
+        there = provider(fake)
+        await there.deposit(REQUEST)
+        fake.revoked.add("token 1")
+        answer = await (
+            there.deposit(REQUEST) if call == "deposit" else there.look_up(Direction.DEPOSIT, PAYMENT, "ORDER1")
+        )
+        assert answer is not None
+        assert answer.outcome is Outcome.COMPLETED
+        assert fake.paths().count("/v1/oauth2/token") == 2
+
+    async def test_a_new_token_is_asked_for_once_in_a_request(self) -> None:
+        fake = PayPalThatRevokes({ORDERS: (201, CAPTURED)}, revoked={"token 1", "token 2", "token 3"})
+        with pytest.raises(ServiceUnavailable):
+            await provider(fake).deposit(REQUEST)
+        assert fake.paths() == ["/v1/oauth2/token", ORDERS] * 2
 
     async def test_a_currency_that_paypal_does_not_take_is_not_sent(self) -> None:
         fake = FakePayPal()

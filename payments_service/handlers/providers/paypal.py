@@ -55,6 +55,9 @@ _APPROVE = ("payer-action", "approve")
 _BATCH = re.compile(r"/v1/payments/payouts/([A-Za-z0-9]+)$")
 _USED_BEFORE = re.compile("duplicate|already exists", re.IGNORECASE)
 
+# A token, and until when it is used.
+_NO_TOKEN = ("", datetime.min.replace(tzinfo=UTC))
+
 _Reader = Callable[[Mapping[str, Any]], ProviderAnswer]
 
 
@@ -91,7 +94,7 @@ class PayPalProvider:
         self._verifier = Verifier(client, trust, webhook_ids)
         self._return_url = return_url
         self._clock = clock
-        self._token: tuple[str, datetime] = ("", datetime.min.replace(tzinfo=UTC))
+        self._token = _NO_TOKEN
 
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
         """As `Provider.deposit`. Without an instrument (a vault's token) the player approves it at PayPal."""
@@ -229,9 +232,8 @@ class PayPalProvider:
     ) -> ProviderAnswer:
         """What one request came to. Raises ServiceUnavailable where it is certain that nothing was done."""
         headers = {"PayPal-Request-Id": key or str(payment_id), "Prefer": "return=representation"}
-        token = await self._access_token()
         try:
-            response = await self._send_with(token, "POST", path, body, headers)
+            response = await self._send_with_token("POST", path, body, headers)
         except _NEVER_SENT:
             raise ServiceUnavailable("PayPal cannot be reached") from None
         except httpx2.TransportError:
@@ -265,9 +267,21 @@ class PayPalProvider:
     ) -> httpx2.Response:
         """One request that moves nothing. Raises ServiceUnavailable."""
         try:
-            return await self._send_with(await self._access_token(), method, path, body, headers)
+            return await self._send_with_token(method, path, body, headers)
         except httpx2.TransportError:
             raise ServiceUnavailable("PayPal does not answer") from None
+
+    async def _send_with_token(
+        self, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
+    ) -> httpx2.Response:
+        """One request; once more with a new token where PayPal does not take the one that we have."""
+        token = await self._access_token()
+        response = await self._send_with(token, method, path, body, headers)
+        if response.status_code != httpx2.codes.UNAUTHORIZED:
+            return response
+        if self._token[0] == token:
+            self._token = _NO_TOKEN
+        return await self._send_with(await self._access_token(), method, path, body, headers)
 
     async def _send_with(
         self, token: str, method: str, path: str, body: Mapping[str, Any] | None, headers: Mapping[str, str]
