@@ -8,7 +8,7 @@ from uuid import UUID
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from gateway.domain.callers import Caller
-from gateway.domain.requests import M, read_body
+from gateway.domain.requests import MAX_TRANSACTION_BYTES, M, read_body
 from shared import cards, money
 from shared.contracts.fields import Currency, Moment, Provider, UserId
 from shared.contracts.payments import (
@@ -125,28 +125,28 @@ def read_refund(body: bytes) -> RefundRequest:
 
 def read_availability(body: bytes) -> AvailabilityRequest:
     """A switch. Raises as `read_payment`."""
-    return read_body(AvailabilityRequest, body)
+    return _without_cards(AvailabilityRequest, body)
 
 
 def read_batch_request(body: bytes) -> SettlementRequest:
     """A day to be settled. Raises as `read_payment`."""
-    return read_body(SettlementRequest, body, at_most=MAX_REPORT_BODY_BYTES)
+    return _without_cards(SettlementRequest, body, at_most=MAX_REPORT_BODY_BYTES)
 
 
 def read_retry(body: bytes) -> RetryRequest:
     """A batch to be settled again; no body is no report. Raises as `read_payment`."""
-    return read_body(RetryRequest, body or b"{}", at_most=MAX_REPORT_BODY_BYTES)
+    return _without_cards(RetryRequest, body or b"{}", at_most=MAX_REPORT_BODY_BYTES)
 
 
 def read_resolution(body: bytes) -> ExceptionResolutionRequest:
     """Why an exception is closed. Raises as `read_payment`."""
-    return read_body(ExceptionResolutionRequest, body)
+    return _without_cards(ExceptionResolutionRequest, body)
 
 
-def _without_cards(model: type[M], body: bytes) -> M:
-    found = read_body(model, body)
-    # A long id may look like a card number, and no card number is sent as a player's id.
-    cards.refuse(found.model_dump(mode="json", exclude={"user_id"}))
+def _without_cards(model: type[M], body: bytes, *, at_most: int = MAX_TRANSACTION_BYTES) -> M:
+    found = read_body(model, body, at_most=at_most)
+    # A long id may look like a card number, and no card number is sent as a player's id. A report is full of ids.
+    cards.refuse(found.model_dump(mode="json", exclude={"user_id", "report"}))
     return found
 
 

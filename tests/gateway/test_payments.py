@@ -226,6 +226,38 @@ async def test_a_card_number_is_no_instrument(client: httpx2.AsyncClient, servic
     assert service.asked == []
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", f"{PAYMENTS}/{uuid4()}/completion", {"outcome": "completed", "evidence": "bank 7"}),
+        ("POST", f"{PAYMENTS}/{uuid4()}/review", {"verdict": "approve"}),
+        ("POST", f"{PAYMENTS}/{uuid4()}/cancellation", {}),
+        ("POST", f"{PAYMENTS}/{uuid4()}/refund", {}),
+        ("PUT", f"{PAYMENTS}/availability", {"available": False}),
+        ("POST", f"/api/v1/settlement-exceptions/{uuid4()}/resolution", {}),
+    ],
+)
+async def test_a_card_number_in_what_staff_says_goes_nowhere(
+    wallet: FakeWallet, service: FakePayments, method: str, path: str, body: dict[str, Any]
+) -> None:
+    compliance = FakeCompliance()
+    client = client_of(build(wallet, compliance, payments=service))
+    said = body | {"reason": "the card 4242 4242 4242 4242 was stolen"}
+    found = await client.request(method, path, json=said, headers=bearer(Role.FINANCE) | {"Idempotency-Key": "one"})
+    assert (found.status_code, [error["field"] for error in found.json()["errors"]]) == (422, ["body.reason"])
+    assert "4242" not in found.text
+    assert (compliance.asked, service.asked) == ([], [])
+
+
+async def test_a_card_number_is_no_provider_whose_day_is_settled(wallet: FakeWallet, service: FakePayments) -> None:
+    compliance = FakeCompliance()
+    client = client_of(build(wallet, compliance, payments=service))
+    body = {"provider": "4242424242424242", "currency": "USD", "day": "2026-11-24", "report": "4242 4242 4242 4242"}
+    found = await client.post("/api/v1/settlement-batches", json=body, headers=bearer(Role.FINANCE))
+    assert [error["field"] for error in found.json()["errors"]] == ["body.provider"]
+    assert (compliance.asked, service.asked) == ([], [])
+
+
 async def test_a_refund_needs_a_key_a_reason_and_finance_and_goes_on_record(
     wallet: FakeWallet, service: FakePayments
 ) -> None:
