@@ -11,6 +11,7 @@ from gateway.domain.callers import Caller
 from gateway.domain.requests import MAX_TRANSACTION_BYTES, M, read_body
 from shared import cards, money
 from shared.contracts.fields import Currency, Moment, Provider, UserId
+from shared.contracts.kinds import Reason
 from shared.contracts.payments import (
     MAX_REPORT_BODY_BYTES,
     AskedPayment,
@@ -33,6 +34,7 @@ from shared.money import to_decimal
 
 # How a payment can have ended, the worst first; all else is before that.
 _ENDS = {status: n for n, status in enumerate(("failed", "cancelled", "charged_back", "refunded", "completed"))}
+_RULES = frozenset(Reason)
 _IN_THE_LEDGER = frozenset({"credited", "captured", "taken_back"})
 _AMOUNTS = frozenset({"in", "out", "back", "fees"})
 
@@ -189,10 +191,14 @@ def begun(parts: Sequence[PaymentView]) -> tuple[HTTPStatus, dict[str, Any]]:
 
 
 def refusal(parts: Sequence[PaymentView]) -> str | None:
-    """Why the rules refuse a request, or None: nothing of it went to a provider."""
+    """Why the rules of the wallet refuse a request, or None: nothing of it went to a provider.
+
+    Any other reason is a provider's own, which may give a payment that it declines no name.
+    """
     first = parts[0]
     nothing = all(each.status == "failed" and each.reference is None for each in parts)
-    return first.reason if nothing and first.posted in ("nothing", "refused") else None
+    is_ours = nothing and first.posted in ("nothing", "refused") and first.reason in _RULES
+    return first.reason if is_ours else None
 
 
 def detail(found: PaymentDetail, *, for_staff: bool) -> dict[str, Any]:

@@ -127,6 +127,18 @@ async def test_what_the_rules_refuse_is_a_problem_with_its_code(
     assert found.json()["payment"]["status"] == "failed"
 
 
+@pytest.mark.parametrize("reason", ["INSTRUMENT_DECLINED", "amount_not_movable", "NEVER_ARRIVED", None])
+async def test_what_its_provider_declines_is_a_payment_that_failed_whether_it_has_a_name_there_or_not(
+    client: httpx2.AsyncClient, service: FakePayments, reason: str | None
+) -> None:
+    answers = []
+    for reference in ("ref_1", None):
+        service.answer = [view(status="failed", posted="nothing", reason=reason, reference=reference)]
+        found = await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER))
+        answers.append((found.status_code, found.json()["status"], found.json()["reason"]))
+    assert answers == [(202, "failed", reason)] * 2
+
+
 async def test_a_player_pays_and_sees_for_itself_alone(client: httpx2.AsyncClient, service: FakePayments) -> None:
     other = ASKED | {"user_id": OTHER_PLAYER}
     assert (await client.post(f"{PAYMENTS}/deposits", json=other, headers=bearer(Role.PLAYER))).status_code == 403
