@@ -152,7 +152,7 @@ def _without_cards(model: type[M], body: bytes, *, at_most: int = MAX_TRANSACTIO
     return found
 
 
-def asked(request: PaymentRequest, caller: Caller, key: str | None, request_id: str) -> AskedPayment:
+def asked(request: PaymentRequest, caller: Caller, key: str, request_id: str) -> AskedPayment:
     """A request as the payments service is asked for it."""
     return AskedPayment(
         payment_id=caller.command_id(key),

@@ -1,10 +1,10 @@
 """Payments at the door: asked for and read by players, completed, reviewed and switched off by staff; webhooks."""
 
 from typing import Annotated
-from uuid import UUID
+from uuid import UUID, uuid4
 
 from fastapi import APIRouter, Depends, Path, Query, Request, Response
-from pydantic import JsonValue
+from pydantic import BaseModel, JsonValue
 
 from gateway.domain import payments as views
 from gateway.domain.callers import Caller, Scope
@@ -19,7 +19,7 @@ from gateway.endpoints.rates import Rates
 from gateway.repository.passing import Passed
 from gateway.repository.payments import DETAIL, PARTS, SWITCHES, PaymentReads
 from gateway.repository.records import Records
-from shared import problems
+from shared import logs, problems
 from shared.contracts.fields import MAX_INT64
 from shared.contracts.payments import (
     AskedAvailability,
@@ -37,9 +37,11 @@ from shared.contracts.payments import (
     RefundRequest,
     ReviewRequest,
 )
-from shared.errors import OversizedWebhook
+from shared.errors import OversizedWebhook, ServiceUnavailable
 from shared.service import request_id_of
 from shared.telemetry import Metrics
+
+log = logs.get(__name__)
 
 MAX_WEBHOOK_BYTES = 256 * 1024
 RETRY_AFTER_S = 1
@@ -57,16 +59,19 @@ def router(door: Door, rates: Rates, payments: PaymentReads) -> APIRouter:
 
     async def begin(request: Request, caller: Caller, direction: PaymentDirection) -> Response:
         caller.require(Scope.PAY, Scope.PAY_OWN)
-        key = headers.optional_idempotency_key(request)
+        key = headers.optional_idempotency_key(request) or str(uuid4())
         asked = views.read_payment(await headers.json_body(request))
         caller.require_about(Scope.PAY, asked.user_id)
         await rates.player(request, asked.user_id)
         body = views.asked(asked, caller, key, request_id_of(request))
-        found = await payments.ask(PARTS, f"/payments/{direction.value}s", body)
-        return _begun(found, body.payment_id)
+        return await _begin(payments, f"/payments/{direction.value}s", body, body.payment_id, key)
 
     @api.post("/deposits", status_code=201, summary="Pay in", responses=answers, openapi_extra=extra)
     async def post_deposit(request: Request, caller: caller_of_request) -> Response:
+        """503: it may have begun. Sent again under the Idempotency-Key of that answer, it is the same payment.
+
+        Its `payment_id` is what it can be read by, where it has begun. The key is the request's own, if that had one.
+        """
         return await begin(request, caller, PaymentDirection.DEPOSIT)
 
     @api.post(
@@ -77,6 +82,7 @@ def router(door: Door, rates: Rates, payments: PaymentReads) -> APIRouter:
         openapi_extra=extra,
     )
     async def post_withdrawal(request: Request, caller: caller_of_request) -> Response:
+        """503: as of a deposit."""
         return await begin(request, caller, PaymentDirection.WITHDRAWAL)
 
     @api.get("", summary="Payments, the newest first", responses={200: {"model": PaymentPage}, **_problems()})
@@ -234,7 +240,8 @@ def refunds(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
     )
     async def post_refund(request: Request, payment_id: UUID, caller: caller_of_request) -> Response:
         caller.require(Scope.DECIDE_PAYMENTS)
-        refund_id = caller.command_id(headers.idempotency_key(request))
+        key = headers.idempotency_key(request)
+        refund_id = caller.command_id(key)
         said = views.read_refund(await headers.json_body(request))
         request_id = request_id_of(request)
         told: dict[str, JsonValue] = {"payment_id": str(payment_id), "refund_id": str(refund_id), "amount": said.amount}
@@ -242,8 +249,7 @@ def refunds(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
             entry("PAYMENT_REFUND", caller, request_id, after=told).model_copy(update={"reason": said.reason})
         )
         asked = AskedRefund(actor=caller.subject, request_id=request_id, refund_id=refund_id, refund=said)
-        found = await payments.ask(PARTS, f"/payments/{payment_id}/refund", asked)
-        return _begun(found, refund_id)
+        return await _begin(payments, f"/payments/{payment_id}/refund", asked, refund_id, key)
 
     return api
 
@@ -276,6 +282,18 @@ def webhook(rates: Rates, payments: PaymentReads, metrics: Metrics) -> APIRouter
 def passed(found: Passed) -> Response:
     """An answer of the payments service, as it came."""
     return Response(found.body, found.status, media_type=found.media_type)
+
+
+async def _begin(payments: PaymentReads, path: str, asked: BaseModel, payment_id: UUID, key: str) -> Response:
+    """Ask for a payment. Without an answer it may have begun, and whoever asks again without its key pays twice."""
+    try:
+        found = await payments.ask(PARTS, path, asked)
+    except ServiceUnavailable as error:
+        log.warning("payment_may_have_begun", payment_id=str(payment_id), error=str(error))
+        detail = "it is not known whether the payment has begun; send it again with this answer's Idempotency-Key"
+        told = problems.document_of(error) | {"detail": detail, "payment_id": str(payment_id)}
+        return problems.Problem(told, {"Retry-After": str(error.retry_after_s), "Idempotency-Key": key})
+    return _begun(found, payment_id)
 
 
 def _begun(found: list[PaymentView] | Passed, payment_id: UUID) -> Response:

@@ -34,14 +34,17 @@ def view(**more: Any) -> dict[str, Any]:
 
 @dataclass
 class FakePayments:
-    """The payments service: keeps what it is asked, and answers as it is told."""
+    """The payments service: keeps what it is asked, and answers as it is told, or fails so."""
 
     status: int = 200
+    trouble: type[httpx2.RequestError] | None = None
     answer: Any = field(default_factory=lambda: [view()])
     asked: list[httpx2.Request] = field(default_factory=list)
 
     def __call__(self, request: httpx2.Request) -> httpx2.Response:
         self.asked.append(request)
+        if self.trouble is not None:
+            raise self.trouble("trouble", request=request)
         return httpx2.Response(self.status, json=self.answer)
 
     def body(self) -> dict[str, Any]:
@@ -80,6 +83,46 @@ async def test_what_the_provider_has_and_the_ledger_has_not_is_not_done(
         service.answer = [view(status="completed", posted=posted)]
         found = await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER))
         assert (found.status_code, found.json()["posted"]) == (status, posted)
+
+
+@pytest.mark.parametrize("key", [{}, {"Idempotency-Key": "one"}])
+@pytest.mark.parametrize("route", ["deposits", "withdrawals"])
+@pytest.mark.parametrize(("trouble", "status"), [(httpx2.ReadTimeout, 200), (None, 503)])
+async def test_what_may_have_begun_is_the_same_payment_under_the_key_that_is_answered(
+    client: httpx2.AsyncClient,
+    service: FakePayments,
+    trouble: type[httpx2.RequestError] | None,
+    status: int,
+    route: str,
+    key: dict[str, str],
+) -> None:
+    service.trouble, service.status = trouble, status
+    player = bearer(Role.PLAYER)
+    found = await client.post(f"{PAYMENTS}/{route}", json=ASKED, headers=player | key)
+    assert (found.status_code, found.json()["code"], found.headers["Retry-After"]) == (503, "SERVICE_UNAVAILABLE", "1")
+    payment_id = service.body()["payment_id"]
+    assert found.json()["payment_id"] == payment_id
+    again = {"Idempotency-Key": found.headers["Idempotency-Key"]}
+    assert key in ({}, again)
+    service.trouble, service.status = None, 200
+    assert (await client.post(f"{PAYMENTS}/{route}", json=ASKED, headers=player | again)).status_code == 201
+    assert service.body()["payment_id"] == payment_id
+
+
+async def test_a_refund_that_may_have_begun_is_named(client: httpx2.AsyncClient, service: FakePayments) -> None:
+    service.trouble = httpx2.ReadTimeout
+    key = {"Idempotency-Key": "one"}
+    body = {"reason": "twice"}
+    found = await client.post(f"{PAYMENTS}/{uuid4()}/refund", json=body, headers=bearer(Role.FINANCE) | key)
+    assert (found.status_code, found.headers["Idempotency-Key"]) == (503, "one")
+    assert found.json()["payment_id"] == service.body()["refund_id"]
+
+
+async def test_two_requests_without_a_key_are_two_payments(client: httpx2.AsyncClient, service: FakePayments) -> None:
+    for _ in range(2):
+        await client.post(f"{PAYMENTS}/deposits", json=ASKED, headers=bearer(Role.PLAYER))
+    first, second = (orjson.loads(request.content)["payment_id"] for request in service.asked)
+    assert first != second
 
 
 async def test_what_is_not_done_yet_says_so(client: httpx2.AsyncClient, service: FakePayments) -> None:
