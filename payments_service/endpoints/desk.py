@@ -7,7 +7,7 @@ from uuid import UUID, uuid5
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import closed_loop, payments
-from payments_service.domain.availability import Switch
+from payments_service.domain.availability import ANY, Switch
 from payments_service.domain.closed_loop import Place, Source
 from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment, Waits
@@ -193,11 +193,21 @@ class PaymentDesk:
         return await self.group(asked.refund_id)
 
     async def switch(self, asked: AskedAvailability) -> None:
-        """Turn a switch. Turned on, what is queued is let go by itself."""
+        """Turn a switch. Turned on, what is queued is let go by itself. Raises InvalidInput."""
         said = asked.availability
+        self._check_there(said.provider, said.method)
         switch = Switch(said.provider, said.direction, said.method, said.available)
         async with database.transaction(self.engine) as connection:
             await desk.switch(connection, switch, said.reason, asked.actor, self.clock())
+
+    def _check_there(self, provider: str, method: str) -> None:
+        """Raises InvalidInput where a switch names what there is none of: it would stop nothing."""
+        if provider not in (ANY, *self.providers):
+            raise InvalidInput([FieldError("provider", f"must be {ANY} or one of {', '.join(sorted(self.providers))}")])
+        named = self.providers.values() if provider == ANY else [self.providers[provider]]
+        methods = frozenset[str]().union(*(each.methods for each in named))
+        if method not in (ANY, *methods):
+            raise InvalidInput([FieldError("method", f"must be {ANY} or one of {', '.join(sorted(methods))}")])
 
     async def _parts(self, connection: AsyncConnection, direction: Direction, asked: AskedPayment) -> Sequence[Payment]:
         chosen = Place(asked.provider, asked.method, asked.instrument)

@@ -124,6 +124,32 @@ async def test_what_is_said_of_one_part_is_said_of_all_that_wait_for_the_same_re
     assert (await client.post(f"/payments/{parts[0]['id']}/review", json=body)).status_code == 422
 
 
+@pytest.mark.parametrize(
+    ("switch", "field"),
+    [
+        ({"provider": "sandbx"}, "provider"),
+        ({"provider": "sandbox", "method": "crad"}, "method"),
+        ({"method": "crad"}, "method"),
+        ({"direction": "deposits"}, "availability.direction"),
+    ],
+)
+async def test_a_switch_of_what_there_is_not_is_not_turned(payments: Setup, switch: dict[str, str], field: str) -> None:
+    client = payments.client()
+    said = switch | {"available": False, "reason": "maintenance"}
+    turned = await client.put("/payments/availability", json={"actor": "ann", "availability": said})
+    assert (turned.status_code, [error["field"] for error in turned.json()["errors"]]) == (422, [field])
+    assert (await client.get("/payments/availability")).json() == []
+
+
+@pytest.mark.parametrize(
+    "switch", [{}, {"provider": "sandbox"}, {"method": "bank"}, {"provider": "sandbox", "method": "bank"}]
+)
+async def test_a_switch_of_what_there_is_is_turned(payments: Setup, switch: dict[str, str]) -> None:
+    said = switch | {"available": False, "reason": "maintenance"}
+    turned = await payments.client().put("/payments/availability", json={"actor": "ann", "availability": said})
+    assert (turned.status_code, [each["available"] for each in turned.json()]) == (200, [False])
+
+
 async def test_a_switch_queues_what_it_is_about_and_says_so(payments: Setup) -> None:
     client = payments.client()
     switch = {"provider": "sandbox", "direction": "deposit", "available": False, "reason": "maintenance"}
