@@ -32,6 +32,7 @@ def providers(settings: ProviderSettings, client: httpx2.AsyncClient, clock: Clo
                 client,
                 api_key=settings.stripe_api_key.get_secret_value(),
                 secrets=settings.stripe_secrets(),
+                clock=clock,
                 api_base=settings.stripe_api_base,
             )
         )

@@ -14,6 +14,7 @@ from payments_service.domain import amounts
 from payments_service.domain.ports import UNNAMED, Direction, Outcome, ProviderAnswer, ProviderEvent, ProviderRequest
 from payments_service.handlers.providers import stripe_reports, stripe_webhooks
 from payments_service.handlers.providers.stripe_webhooks import CONFIRMED, PAYMENT_ID, REFUND_OUTCOMES
+from shared.clock import Clock
 from shared.errors import InvalidInput, ServiceUnavailable
 
 API_VERSION = "2026-10-28.endive"
@@ -65,7 +66,13 @@ class StripeProvider:
     refund_only = methods
 
     def __init__(
-        self, client: httpx2.AsyncClient, *, api_key: str, secrets: Sequence[str], api_base: str | None = None
+        self,
+        client: httpx2.AsyncClient,
+        *,
+        api_key: str,
+        secrets: Sequence[str],
+        clock: Clock,
+        api_base: str | None = None,
     ) -> None:
         # Without retries of the SDK's own: what is sent again is decided by the payment's state.
         self._key, self._http = api_key, client
@@ -78,6 +85,7 @@ class StripeProvider:
         )
         self._stripe = self._client.v1
         self._secrets = tuple(secrets)
+        self._clock = clock
 
     async def deposit(self, request: ProviderRequest) -> ProviderAnswer:
         """As `Provider.deposit`. Without an instrument the player's client confirms, with the answer's secret."""
@@ -176,7 +184,7 @@ class StripeProvider:
 
     async def settlement_report(self, currency: str, day: date) -> bytes | None:
         """As `ReportSource.settlement_report`."""
-        return await stripe_reports.report(self._client, self._http, self._key, currency, day)
+        return await stripe_reports.report(self._client, self._http, self._key, currency, day, self._clock())
 
     async def _intent(self, payment_id: UUID, reference: str | None) -> ProviderAnswer | None:
         if reference is not None:
