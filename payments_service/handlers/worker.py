@@ -12,7 +12,6 @@ from dataclasses import replace
 from datetime import timedelta
 from uuid import UUID
 
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from payments_service.domain import ledger, payments, states
@@ -38,8 +37,6 @@ AT_ONCE = 8
 AGAIN_AFTER = timedelta(seconds=30)
 # What is wrong with what a provider's client made of an answer.
 UNREADABLE = (ValueError, LookupError, TypeError, AttributeError, PermanentError)
-# What a payment's rows that nobody thought of can raise.
-BROKEN = (*UNREADABLE, AssertionError, ArithmeticError, SQLAlchemyError)
 WALLET_WITHIN_S = 5.0
 PROVIDER_WITHIN_S = 20.0
 # From created to its end a payment has fewer steps; what has more is not moved on for ever.
@@ -115,7 +112,7 @@ class PaymentWorker:
     async def _attend_due(self, payment_id: UUID) -> None:
         try:
             await self.attend(payment_id)
-        except BROKEN:
+        except Exception:
             # It stays due, and is shown to staff when it is overdue; all others go on.
             log.exception("payment_not_moved_on", payment_id=str(payment_id))
         try:

@@ -19,6 +19,8 @@ _MONEY_NAME = re.compile(r"minor|amount|balance|cash|reserved")
 ALLOWED = {
     # Whatever goes wrong with one command, it must not stop its lane: it is logged with its traceback, and parked.
     ("wallet_service/handlers/commands.py", "catches everything; name what can happen"),
+    # Nor one payment the others: it is logged with its traceback, stays due, and is shown to staff when it is overdue.
+    ("payments_service/handlers/worker.py", "catches everything; name what can happen"),
     # Nor one batch the settlement of the others: it is logged with its traceback, and waits as one that has no report.
     ("payments_service/handlers/settlement.py", "catches everything; name what can happen"),
 }
