@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from typing import Any
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import httpx2
 import orjson
@@ -16,6 +16,8 @@ from shared.tokens import Role
 from tests.gateway.fakes import OTHER_PLAYER, PLAYER, FakeCompliance, FakeWallet
 from tests.gateway.support import bearer, build, client_of
 
+# The same in each process of a run.
+SOME_ID = UUID(int=7)
 PAYMENTS = "/api/v1/payments"
 ASKED: dict[str, Any] = {
     **{"user_id": PLAYER, "amount": "25.00", "currency": "USD", "provider": "sandbox", "method": "card"},
@@ -284,12 +286,12 @@ async def test_a_card_number_is_no_instrument(client: httpx2.AsyncClient, servic
 @pytest.mark.parametrize(
     ("method", "path", "body"),
     [
-        ("POST", f"{PAYMENTS}/{uuid4()}/completion", {"outcome": "completed", "evidence": "bank 7"}),
-        ("POST", f"{PAYMENTS}/{uuid4()}/review", {"verdict": "approve"}),
-        ("POST", f"{PAYMENTS}/{uuid4()}/cancellation", {}),
-        ("POST", f"{PAYMENTS}/{uuid4()}/refund", {}),
+        ("POST", f"{PAYMENTS}/{SOME_ID}/completion", {"outcome": "completed", "evidence": "bank 7"}),
+        ("POST", f"{PAYMENTS}/{SOME_ID}/review", {"verdict": "approve"}),
+        ("POST", f"{PAYMENTS}/{SOME_ID}/cancellation", {}),
+        ("POST", f"{PAYMENTS}/{SOME_ID}/refund", {}),
         ("PUT", f"{PAYMENTS}/availability", {"available": False}),
-        ("POST", f"/api/v1/settlement-exceptions/{uuid4()}/resolution", {}),
+        ("POST", f"/api/v1/settlement-exceptions/{SOME_ID}/resolution", {}),
     ],
 )
 async def test_a_card_number_in_what_staff_says_goes_nowhere(
