@@ -151,6 +151,7 @@ availability = Table(
 approvals = Table(
     "approvals",
     metadata,
+    Column("number", BigInteger, Identity(always=True), nullable=False),
     Column("at", DateTime(timezone=True), nullable=False),
     Column("payment_id", Uuid, nullable=False),
     Column("act", Text, nullable=False, comment="review, completion or refund"),
@@ -158,9 +159,10 @@ approvals = Table(
     Column("actor", Text, nullable=False),
     Column("reason", Text, nullable=False),
     Column("evidence", Text),
-    PrimaryKeyConstraint("payment_id", "act", "actor", name="approvals_pkey"),
-    comment="what staff said of a payment; where two are needed, the second decides",
+    PrimaryKeyConstraint("number", name="approvals_pkey"),
+    comment="what staff said of a payment; of each person the last word counts, and where two are needed, the second",
 )
+Index("approvals_payment_idx", approvals.c.payment_id, approvals.c.number)
 
 settlement_batches = Table(
     "settlement_batches",

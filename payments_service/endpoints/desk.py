@@ -6,13 +6,14 @@ from uuid import UUID, uuid5
 
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-from payments_service.domain import closed_loop, payments
+from payments_service.domain import closed_loop, payments, words
 from payments_service.domain.availability import ANY, Switch
 from payments_service.domain.closed_loop import Place, Source
 from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Attendant, Direction, Provider
 from payments_service.domain.states import OPEN, Event, State
+from payments_service.domain.words import Word
 from payments_service.repository import closed_loop as loop
 from payments_service.repository import desk, effects
 from payments_service.repository import payments as kept
@@ -112,10 +113,10 @@ class PaymentDesk:
                 return
             if payment.status not in OPEN:
                 raise InvalidInput([FieldError("outcome", f"cannot be said of a payment that is {payment.status}")])
-            words = await self._approve(
+            same = await self._approve(
                 connection, payment, COMPLETION, said.outcome.value, asked.actor, said.reason, said.evidence
             )
-            if words >= self.completers:
+            if same >= self.completers:
                 after = payments.happened(payment, Event(said.outcome.value), now, f"staff: {said.reason}"[:128])
                 assert after is not None
                 await effects.save(connection, payment, payments.in_hand(replace(after, news=False), now), now)
@@ -139,13 +140,11 @@ class PaymentDesk:
                 raise InvalidInput([FieldError("verdict", "is not asked for: the payment does not wait for review")])
             reviewed = [part for part in waiting if part.reason == reason]
             for count, part in enumerate(reviewed):
-                words = await self._approve(
-                    connection, part, REVIEW, said.verdict.value, asked.actor, said.reason, None
-                )
+                same = await self._approve(connection, part, REVIEW, said.verdict.value, asked.actor, said.reason, None)
                 after: Payment | None = None
                 if said.verdict is ReviewVerdict.REJECT:
                     after = payments.happened(part, Event.CANCELLED, now, f"staff: {said.reason}"[:128])
-                elif words >= self.reviewers:
+                elif same >= self.reviewers:
                     after = payments.scheduled(replace(part, waits_for=None, cleared=True), now)
                 if after is not None:
                     after = payments.in_hand(after, now) if count < AT_ONCE else after
@@ -273,14 +272,21 @@ class PaymentDesk:
         reason: str,
         evidence: str | None,
     ) -> int:
-        """Keep a word of staff; returns how many have said the same. Raises Forbidden where it is not one's to say."""
+        """Keep a word of staff, which replaces its speaker's earlier one; returns how many say the same now.
+
+        What was said before the payment came to wait for what it waits for does not count. Raises Forbidden where it
+        is not one's to say.
+        """
         if actor == payment.requested_by:
             raise Forbidden("who asked for a payment does not decide on it")
-        before = [row for row in await desk.said(connection, payment.id) if row.act == act]
-        if any(row.actor == actor for row in before):
+        moves = await kept.moves(connection, payment.id)
+        since = words.waiting_since([(row.at, row.waits_for) for row in moves])
+        said = await desk.said(connection, payment.id)
+        before = words.standing([Word(row.actor, row.verdict, row.at) for row in said if row.act == act], since)
+        if before.get(actor) == verdict:
             raise Forbidden("a second person has to say the same; you have said it")
         await self._record(connection, payment.id, act, verdict, actor, reason, evidence)
-        return 1 + sum(1 for row in before if row.verdict == verdict)
+        return list((before | {actor: verdict}).values()).count(verdict)
 
     async def _record(
         self,

@@ -49,14 +49,13 @@ async def approve(
     evidence: str | None,
     now: datetime,
 ) -> None:
-    """Keep what somebody of staff said of a payment; its first word stands."""
+    """Keep what somebody of staff said of a payment, beside what they said of it before."""
     values = {"payment_id": payment_id, "act": act, "verdict": verdict, "actor": actor, "reason": reason}
-    new = insert(approvals).values(values | {"evidence": evidence, "at": now})
-    await connection.execute(new.on_conflict_do_nothing())
+    await connection.execute(insert(approvals).values(values | {"evidence": evidence, "at": now}))
 
 
 async def said(connection: AsyncConnection, payment_id: UUID) -> Sequence[Row[*tuple[Any, ...]]]:
     """What staff said of a payment, in order."""
     a = approvals.c
     query = select(a.act, a.verdict, a.actor, a.reason, a.evidence, a.at).where(a.payment_id == payment_id)
-    return (await connection.execute(query.order_by(a.at, a.actor))).all()
+    return (await connection.execute(query.order_by(a.number))).all()

@@ -56,10 +56,10 @@ class Setup:
         )
         self.inbound = EventsTaken(engine, lambda: self.now)
 
-    def client(self) -> httpx2.AsyncClient:
+    def client(self, *, reviewers: int = 1) -> httpx2.AsyncClient:
         """What the other services see of it."""
         providers = {"sandbox": self.provider}
-        desk = PaymentDesk(self.engine, providers, self.worker, lambda: self.now, completers=2, reviewers=1)
+        desk = PaymentDesk(self.engine, providers, self.worker, lambda: self.now, completers=2, reviewers=reviewers)
         settlement = Settlement(self.engine, providers, lambda: self.now)
         app = FastAPI()
         problems.install(app)

@@ -23,8 +23,9 @@ const WHY = {
 
 // Of a table of payments, and of `paymentRow`.
 export const COLUMNS = ["Payment", "Made", "Amount", "Player", "By", "Status", "Why"];
-const TWICE = "Whoever asked for a payment does not decide on it, and nobody decides twice. Where several have to "
-  + "approve, it goes on with the last of them; one who rejects is enough.";
+const TWICE = "Whoever asked for a payment does not decide on it. Where several have to approve, it goes on with the "
+  + "last of them; one who rejects is enough. One's later word replaces the earlier, and what was said before the "
+  + "queue does not count after it.";
 
 const why = (each) => WHY[each.reason] ?? each.reason;
 const by = (each) => `${each.provider}, ${words(each.method)}${each.last4 ? ` ending in ${each.last4}` : ""}`;
@@ -124,10 +125,13 @@ function reviewing(found, again) {
 }
 
 function completing(found, again) {
-  const before = found.said.filter(({ act }) => act === "completion");
-  const spoken = before.map(({ actor, verdict }) => `${actor} said ${verdict}`).join(", ");
-  const told = before.length
-    ? `${spoken}. Somebody else has to say the same: then it is so.`
+  // Of each person the last word counts, of those said since it came to wait for what it waits for.
+  const came = found.moves.findLast((move) => move.waits_for !== found.waits_for);
+  const counts = ({ act, at }) => act === "completion" && (!came || new Date(at) > new Date(came.at));
+  const stands = new Map(found.said.filter(counts).map(({ actor, verdict }) => [actor, verdict]));
+  const spoken = [...stands].map(([actor, verdict]) => `${actor} said ${verdict}`).join(", ");
+  const told = stands.size
+    ? `${spoken}. Somebody else has to say the same: then it is so. A later word replaces one's own.`
     : "One person's word moves nothing: the second to say the same decides. Whoever asked for the payment is neither.";
   const complete = (outcome) => async ({ reason, evidence }) => {
     again(await ask("POST", `/payments/${found.id}/completion`, { outcome, reason, evidence }));
