@@ -12,10 +12,11 @@ from payments_service.domain.closed_loop import Place, Source
 from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Attendant, Direction, Provider
+from payments_service.domain.settlement import ExceptionKind
 from payments_service.domain.states import OPEN, Event, State
 from payments_service.domain.words import Word
 from payments_service.repository import closed_loop as loop
-from payments_service.repository import desk, effects
+from payments_service.repository import desk, effects, exceptions
 from payments_service.repository import payments as kept
 from shared import database, money
 from shared.clock import Clock
@@ -26,6 +27,7 @@ from shared.contracts.payments import (
     AskedPayment,
     AskedRefund,
     AskedReview,
+    CompletionOutcome,
     PaymentDetail,
     PaymentMove,
     PaymentView,
@@ -38,6 +40,8 @@ from shared.errors import CommandIdReused, FieldError, Forbidden, InvalidInput, 
 AT_ONCE = 5
 COMPLETION, REVIEW, REFUND = "completion", "review", "refund"
 REFUNDABLE = frozenset({State.COMPLETED, State.REINSTATED})
+OTHER_MONEY = frozenset({ExceptionKind.AMOUNT, ExceptionKind.CURRENCY})
+MAX_EXCEPTIONS = 100
 _SAME = ("user_id", "direction", "currency")
 
 
@@ -113,6 +117,8 @@ class PaymentDesk:
                 return
             if payment.status not in OPEN:
                 raise InvalidInput([FieldError("outcome", f"cannot be said of a payment that is {payment.status}")])
+            if said.outcome is CompletionOutcome.COMPLETED:
+                await _check_money(connection, payment_id)
             same = await self._approve(
                 connection, payment, COMPLETION, said.outcome.value, asked.actor, said.reason, said.evidence
             )
@@ -315,6 +321,17 @@ def view(payment: Payment, number: int | None = None) -> PaymentView:
     return PaymentView.model_validate(
         {name: getattr(payment, name) for name in PaymentView.model_fields if name != "number"} | {"number": number}
     )
+
+
+async def _check_money(connection: AsyncConnection, payment_id: UUID) -> None:
+    """Raises InvalidInput where other money moved than was asked for, which is what a completion books."""
+    found = await exceptions.page(
+        connection, batch_id=None, payment_id=payment_id, only_open=True, before=None, limit=MAX_EXCEPTIONS
+    )
+    other = next((row for row in found if row.kind in OTHER_MONEY), None)
+    if other is not None:
+        told = f"would book {other.expected}, and {other.found} was told of: say failed, or close that exception first"
+        raise InvalidInput([FieldError("outcome", f"{told} with what was done about it")])
 
 
 def _refundable(deposit: Payment, left_minor: int, asked: str | None) -> int:

@@ -287,6 +287,28 @@ async def test_an_event_over_another_amount_moves_nothing_and_is_shown(payments:
     assert (after.status, after.waits_for, after.posted) == (State.FAILED, None, Posted.NOTHING)
 
 
+@pytest.mark.parametrize(("other", "told"), [({"amount_minor": 400}, "4.00 USD"), ({"currency": "EUR"}, "10.00 EUR")])
+async def test_a_payment_of_other_money_is_completed_only_once_staff_has_closed_that(
+    payments: Setup, other: dict[str, Any], told: str
+) -> None:
+    payments.provider.at_once = 0
+    payment = await payments.go(DEPOSIT, 1000)
+    payments.provider._tell(payments.provider.books[payment.id], Outcome.COMPLETED)
+    event = payments.provider.outgoing[-1]._replace(payment_id=payment.id, **other)
+    assert await payments.inbound.take("sandbox", [event]) == ["contradicts"]
+    client = payments.client()
+    word = {"outcome": "completed", "reason": "all came", "evidence": "bank statement 7"}
+    refused = await client.post(f"/payments/{payment.id}/completion", json={"actor": "ann", "completion": word})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "outcome")
+    assert f"would book 10.00 USD, and {told} was told of" in refused.json()["errors"][0]["message"]
+    opened = (await client.get("/settlement-exceptions")).json()[0]
+    closed = {"actor": "ann", "resolution": {"reason": "the rest came a day later"}}
+    await client.post(f"/settlement-exceptions/{opened['id']}/resolution", json=closed)
+    for actor in ("ann", "bob"):
+        await client.post(f"/payments/{payment.id}/completion", json={"actor": actor, "completion": word})
+    assert ((await payments.get(payment.id)).posted, payments.wallet.cash[1]) == (Posted.CREDITED, 1000)
+
+
 async def test_what_had_gone_out_and_waited_for_review_waits_for_completion_since(payments: Setup) -> None:
     payments.provider.at_once = 0
     gone_out = await payments.go(DEPOSIT)
