@@ -42,7 +42,6 @@ COMPLETION, REVIEW, REFUND = "completion", "review", "refund"
 REFUNDABLE = frozenset({State.COMPLETED, State.REINSTATED})
 OTHER_MONEY = frozenset({ExceptionKind.AMOUNT, ExceptionKind.CURRENCY})
 MAX_EXCEPTIONS = 100
-_SAME = ("user_id", "direction", "currency")
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +357,12 @@ def _check_same(parts: Sequence[Payment], direction: Direction, asked: AskedPaym
     first = parts[0]
     if first.group_minor != asked.amount_minor:
         raise CommandIdReused("amount")
-    for name, value in zip(_SAME, (asked.user_id, direction, asked.currency), strict=True):
+    same: dict[str, object] = {"user_id": asked.user_id, "direction": direction, "currency": asked.currency}
+    # Where a withdrawal was to go is not kept: its parts go back to where money came from first.
+    if direction is Direction.DEPOSIT:
+        same |= {"provider": asked.provider, "method": asked.method}
+        # One that was asked for without an instrument has that which its provider told of.
+        same |= {} if asked.instrument is None else {"instrument": asked.instrument}
+    for name, value in same.items():
         if getattr(first, name) != value:
             raise CommandIdReused(name)

@@ -1,11 +1,13 @@
 """Payments over HTTP, as the platform's other services see them."""
 
+from dataclasses import replace
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from asyncpg import Record
 
+from payments_service.domain.ports import Direction
 from payments_service.domain.states import State
 from shared.contracts.kinds import Kind
 from tests.payments_service.support import Setup
@@ -34,6 +36,35 @@ async def test_a_deposit_asked_for_twice_is_one(payments: Setup) -> None:
     other = await client.post("/payments/deposits", json=body | {"amount_minor": 1})
     assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
     assert "tok_a" not in first.text
+
+
+@pytest.mark.parametrize(
+    ("field", "value"),
+    [
+        ("user_id", 43),
+        ("currency", "EUR"),
+        ("provider", "stripe"),
+        ("method", "bank"),
+        ("instrument", "tok_b"),
+    ],
+)
+async def test_a_deposit_by_other_means_is_another_and_needs_its_own_key(
+    payments: Setup, field: str, value: Any
+) -> None:
+    kept = replace(payments.new(Direction.DEPOSIT, 2500, user_id=42, instrument="tok_a"), **{field: value})
+    await payments.add(kept)
+    refused = await payments.client().post("/payments/deposits", json=asked(payment_id=str(kept.id)))
+    assert (refused.status_code, refused.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert field in refused.json()["detail"]
+    assert (await payments.get(kept.id)).status is State.CREATED
+
+
+async def test_a_deposit_asked_for_without_an_instrument_is_the_same_once_that_is_known(payments: Setup) -> None:
+    kept = payments.new(Direction.DEPOSIT, 2500, user_id=42, instrument="tok_told")
+    await payments.add(kept)
+    body = asked(payment_id=str(kept.id), instrument=None)
+    same = await payments.client().post("/payments/deposits", json=body)
+    assert (same.status_code, same.json()[0]["id"]) == (200, str(kept.id))
 
 
 @pytest.mark.parametrize(
