@@ -177,7 +177,7 @@ def staff(door: Door, payments: PaymentReads, records: Records) -> APIRouter:
 
     @api.post(
         "/review",
-        summary="Let a payment that waits for review go on, or not",
+        summary="Let a payment that waits for review go on, or not; a withdrawal in the queue can be rejected",
         responses={200: {"model": Payment}, **_problems()},
         openapi_extra=described.body_of(ReviewRequest),
     )

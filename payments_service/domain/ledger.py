@@ -60,6 +60,8 @@ DUE: dict[tuple[Direction, State, Posted], Step] = {
     (_W, State.COMPLETED, Posted.HELD): Step.CAPTURE,
     (_W, State.FAILED, Posted.HELD): Step.RELEASE,
     (_W, State.CANCELLED, Posted.HELD): Step.RELEASE,
+    # Its hold may have been asked for, by another part too: that is decided first, or it would stay when it comes.
+    (_W, State.CANCELLED, Posted.NOTHING): Step.HOLD,
     # It went out and came back, and nobody saw it in between.
     (_W, State.REFUNDED, Posted.HELD): Step.RELEASE,
     (_W, State.CHARGED_BACK, Posted.HELD): Step.RELEASE,
@@ -89,9 +91,10 @@ AFTER: dict[Step, Posted] = {
     Step.REINSTATE: Posted.CREDITED,
     Step.NOT_REFUNDED: Posted.RELEASED,
 }
-# Of what has gone out. A hold that is no longer there was released by the wallet: its time was over.
+# Of what is past its beginning. A hold that is no longer there was released by the wallet: its time was over.
 AFTER_REFUSAL: dict[Step, Posted] = {
     Step.CREDIT: Posted.REFUSED,
+    Step.HOLD: Posted.REFUSED,
     Step.CAPTURE: Posted.RELEASED,
     Step.RELEASE: Posted.RELEASED,
 }

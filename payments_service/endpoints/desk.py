@@ -130,7 +130,7 @@ class PaymentDesk:
     async def review(self, payment_id: UUID, asked: AskedReview) -> None:
         """Let a payment that waits for it go on, or not: with all of its withdrawal that waits for the same reason.
 
-        Raises NotFound, Forbidden, InvalidInput.
+        A withdrawal that waits in the queue can be rejected. Raises NotFound, Forbidden, InvalidInput.
         """
         said, now = asked.review, self.clock()
         async with database.transaction(self.engine) as connection:
@@ -139,11 +139,7 @@ class PaymentDesk:
                 raise NotFound(f"there is no payment {payment_id}")
             await desk.lock_player(connection, payment.user_id)
             parts = [await self._locked(connection, part.id) for part in await kept.group(connection, payment.group_id)]
-            waiting = [part for part in parts if part.waits_for is Waits.REVIEW]
-            reason = next((part.reason for part in waiting if part.id == payment_id), None)
-            if reason is None:
-                raise InvalidInput([FieldError("verdict", "is not asked for: the payment does not wait for review")])
-            reviewed = [part for part in waiting if part.reason == reason]
+            reviewed = _reviewed(parts, payment_id, said.verdict)
             for count, part in enumerate(reviewed):
                 same = await self._approve(connection, part, REVIEW, said.verdict.value, asked.actor, said.reason, None)
                 after: Payment | None = None
@@ -320,6 +316,18 @@ def view(payment: Payment, number: int | None = None) -> PaymentView:
     return PaymentView.model_validate(
         {name: getattr(payment, name) for name in PaymentView.model_fields if name != "number"} | {"number": number}
     )
+
+
+def _reviewed(parts: Sequence[Payment], payment_id: UUID, verdict: ReviewVerdict) -> list[Payment]:
+    """Those of one request that a review of one of them decides on. Raises InvalidInput where that does not wait."""
+    one = next(part for part in parts if part.id == payment_id)
+    if one.waits_for is Waits.REVIEW:
+        return [part for part in parts if (part.waits_for, part.reason) == (Waits.REVIEW, one.reason)]
+    if one.waits_for is not Waits.QUEUE or one.direction is not Direction.WITHDRAWAL:
+        raise InvalidInput([FieldError("verdict", "is not asked for: the payment does not wait for review")])
+    if verdict is not ReviewVerdict.REJECT:
+        raise InvalidInput([FieldError("verdict", "must be reject: what waits in the queue goes on by itself")])
+    return [part for part in parts if part.waits_for is Waits.QUEUE]
 
 
 async def _check_money(connection: AsyncConnection, payment_id: UUID) -> None:

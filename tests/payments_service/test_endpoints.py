@@ -7,6 +7,8 @@ from uuid import UUID, uuid4
 import pytest
 from asyncpg import Record
 
+from payments_service.domain.ledger import Posted
+from payments_service.domain.payments import Waits
 from payments_service.domain.ports import Direction
 from payments_service.domain.states import State
 from shared.contracts.kinds import Kind
@@ -240,10 +242,74 @@ async def test_a_deposit_that_waits_in_the_queue_is_given_up_and_never_sent(paym
         assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "payment_id")
 
 
-async def test_a_withdrawal_in_the_queue_is_not_given_up(payments: Setup) -> None:
+async def test_a_withdrawal_in_the_queue_is_not_given_up_by_its_player(payments: Setup) -> None:
     payments.worker = payments.worker_with(disabled=True)
     payments.wallet.cash[42] = 5000
     queued = (await payments.client().post("/payments/withdrawals", json=asked(1000))).json()[0]
     body: dict[str, Any] = {"actor": "player:42", "own_user_id": 42, "cancellation": {"reason": "play on"}}
     refused = await payments.client().post(f"/payments/{queued['id']}/cancellation", json=body)
     assert (queued["waits_for"], refused.status_code) == ("queue", 422)
+
+
+def rejected(verdict: str = "reject") -> dict[str, Any]:
+    return {"actor": "ann", "review": {"verdict": verdict, "reason": "another's account"}}
+
+
+async def test_staff_rejects_a_withdrawal_in_the_queue_and_its_money_is_its_players(payments: Setup) -> None:
+    payments.wallet.cash[42] = 100_000
+    held = (await payments.client().post("/payments/withdrawals", json=asked(100_000))).json()[0]
+    payments.worker = payments.worker_with(disabled=True)
+    client = payments.client()
+    await client.post(f"/payments/{held['id']}/review", json=rejected("approve"))
+    queued = await payments.get(UUID(held["id"]))
+    assert (queued.waits_for, queued.posted) == (Waits.QUEUE, Posted.HELD)
+    assert (await client.post(f"/payments/{held['id']}/review", json=rejected("approve"))).status_code == 422
+    done = (await client.post(f"/payments/{held['id']}/review", json=rejected())).json()
+    assert (done["status"], done["posted"], done["reason"]) == ("cancelled", "released", "staff: another's account")
+    assert (payments.wallet.cash[42], payments.wallet.reserved[42]) == (100_000, 0)
+    assert await payments.queue_with().look() == 0
+    assert (await client.post(f"/payments/{held['id']}/review", json=rejected())).status_code == 422
+
+
+async def test_a_hold_that_is_on_its_way_does_not_outlive_a_withdrawal_that_is_rejected(payments: Setup) -> None:
+    payments.wallet.cash[42], payments.wallet.unheard = 5000, True
+    found = (await payments.client().post("/payments/withdrawals", json=asked(5000))).json()[0]
+    assert (found["posted"], payments.wallet.reserved[42]) == ("nothing", 5000)
+    payments.worker = payments.worker_with(disabled=True)
+    await payments.later(minutes=1)
+    payments.wallet.unheard = False
+    done = (await payments.client().post(f"/payments/{found['id']}/review", json=rejected())).json()
+    assert (done["status"], done["posted"]) == ("cancelled", "released")
+    assert (payments.wallet.cash[42], payments.wallet.reserved[42]) == (5000, 0)
+
+
+async def test_the_parts_of_a_withdrawal_that_are_not_in_the_queue_go_on_when_those_in_it_are_rejected(
+    payments: Setup,
+) -> None:
+    await deposit(payments, 2000, method="bank")
+    payments.wallet.cash[42] += 3000
+    client = payments.client()
+    switch = {"direction": "withdrawal", "method": "card", "available": False, "reason": "maintenance"}
+    await client.put("/payments/availability", json={"actor": "ann", "availability": switch})
+    parts = (await client.post("/payments/withdrawals", json=asked(5000))).json()
+    assert [part["waits_for"] for part in parts] == [None, "queue"]
+    done = (await client.post(f"/payments/{parts[1]['id']}/review", json=rejected())).json()
+    assert [(part["status"], part["posted"]) for part in done["parts"]] == [
+        ("completed", "captured"),
+        ("cancelled", "released"),
+    ]
+    assert (payments.wallet.cash[42], payments.wallet.reserved[42]) == (3000, 0)
+
+
+async def test_what_the_wallet_would_not_have_held_is_rejected_without_a_hold(payments: Setup) -> None:
+    payments.worker = payments.worker_with(disabled=True)
+    queued = (await payments.client().post("/payments/withdrawals", json=asked(1000))).json()[0]
+    done = (await payments.client().post(f"/payments/{queued['id']}/review", json=rejected())).json()
+    assert (done["status"], done["posted"]) == ("cancelled", "refused")
+    assert await payments.exceptions() == []
+
+
+async def test_a_deposit_in_the_queue_is_given_up_and_not_rejected(payments: Setup) -> None:
+    payments.worker = payments.worker_with(disabled=True)
+    queued = await deposit(payments, 2500)
+    assert (await payments.client().post(f"/payments/{queued['id']}/review", json=rejected())).status_code == 422

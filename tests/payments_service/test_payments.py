@@ -43,7 +43,8 @@ def test_every_place_leads_to_an_end_by_steps_that_come_once(
         assert step not in steps
         steps.append(step)
         posted = AFTER[step]
-    assert len(steps) <= 1
+    # What was to be held is held before it is released.
+    assert len(steps) <= (2 if steps[:1] == [Step.HOLD] else 1)
 
 
 def test_a_steps_command_is_the_same_whoever_makes_it() -> None:

@@ -107,6 +107,7 @@ function acts(found, again) {
   if (queues && may("payments:write")) return [cancelling(found, again)];
   if (!may("payments:decide")) return [];
   if (found.waits_for === "review") return [card(hint(TWICE), reviewing(found, again))];
+  if (found.waits_for === "queue" && found.direction === "withdrawal") return [rejecting(found, again)];
   if (OUT.has(found.status)) return [completing(found, again)];
   // What the ledger refused goes back by itself; where it could not, staff tries again.
   const stands = found.posted === "credited" || (found.posted === "refused" && found.refunds.length);
@@ -114,14 +115,21 @@ function acts(found, again) {
   return [];
 }
 
+const review = (found, verdict, again) => async ({ reason }) => {
+  again(await ask("POST", `/payments/${found.id}/review`, { verdict, reason }));
+};
+
 function reviewing(found, again) {
-  const review = (verdict) => async ({ reason }) => {
-    again(await ask("POST", `/payments/${found.id}/review`, { verdict, reason }));
-  };
   return form([field("Reason, for the record", "reason", { maxLength: 255 })], [
-    { label: "Approve", act: review("approve"), main: true },
-    { label: "Reject", act: review("reject") },
+    { label: "Approve", act: review(found, "approve", again), main: true },
+    { label: "Reject", act: review(found, "reject", again) },
   ]);
+}
+
+function rejecting(found, again) {
+  return el("details", {}, el("summary", {}, "Reject it, with all of its withdrawal that waits in the queue"), form([
+    field("Reason, for the record", "reason", { maxLength: 255 }),
+  ], [{ label: "Reject the withdrawal", act: review(found, "reject", again) }]));
 }
 
 function completing(found, again) {
