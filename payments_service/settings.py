@@ -76,7 +76,7 @@ class Settings(ServiceSettings, ProviderSettings):
     fraud_service_url: Url
     # No payment begins: what is asked for queues, and is let go when this is gone again.
     payment_service_disabled: bool = False
-    # So many queued payments are let go a second.
+    # So many queued payments are let go a second, by all instances together.
     payment_release_per_s: int = Field(default=5, ge=1, le=1000)
     # JSON: from which amount on a withdrawal waits for review, per currency, as decimals. Elsewhere none does.
     payment_review_from: dict[Currency, str] = Field(default={"USD": "1000", "EUR": "1000", "GBP": "1000"})

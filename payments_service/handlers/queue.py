@@ -46,12 +46,23 @@ class Queue:
     async def run(self) -> None:
         """Until cancelled: release some, every second."""
         while True:
-            await asyncio.sleep(LOOK_EVERY_S)
+            released = 0
             try:
-                await self.look()
+                released = await self.release()
                 await self._measure()
             except TransientError as error:
                 log.warning("payments_queue_waits", code=error.code)
+            if not released:
+                await asyncio.sleep(LOOK_EVERY_S)
+
+    async def release(self) -> int:
+        """Release a second's worth, unless another instance does; returns how many, once that second is over."""
+        async with database.transaction(self._engine) as turn:
+            released = await self.look() if await desk.takes_turn(turn) else 0
+            if released:
+                # The turn is kept meanwhile: the limit is one for all instances.
+                await asyncio.sleep(LOOK_EVERY_S)
+        return released
 
     async def look(self) -> int:
         """Release the first of those that are available, a second's worth; returns how many."""

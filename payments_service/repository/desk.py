@@ -18,6 +18,13 @@ async def lock_player(connection: AsyncConnection, user_id: int) -> None:
     await connection.execute(select(func.pg_advisory_xact_lock(user_id)))
 
 
+async def takes_turn(connection: AsyncConnection) -> bool:
+    """Whether no other instance releases what is queued, until the transaction ends."""
+    key = func.hashtextextended(func.current_schema() + ".queue", 0)
+    taken: bool = (await connection.execute(select(func.pg_try_advisory_xact_lock(key)))).scalar_one()
+    return taken
+
+
 async def switches(connection: AsyncConnection) -> Sequence[Switch]:
     """What was said of which payments."""
     a = availability.c
