@@ -162,6 +162,9 @@ def test_two_people_say_what_became_of_a_payment_and_a_refund_that_is_too_large_
     )
     act(page, "It was completed", Reason="paid", Evidence="slip 7")
     expect(page.get_by_role("alert").filter(has_text="a second person has to say the same")).to_be_visible()
+    for choice, outcome in (("It failed", "failed"), ("It was completed", "completed")):
+        act(page, choice, Reason="misread", Evidence="slip 8")
+        expect(page.locator("main")).to_contain_text(f"finance-development said {outcome}. Somebody else")
 
     go(page, f"payment/{deposit['id']}", f"Payment {deposit['id']}")
     page.get_by_text("Give back some of it").click()
@@ -192,6 +195,24 @@ def test_a_deposit_that_waits_for_its_provider_is_cancelled_for_its_player(
         act(page, "Cancel the deposit", Reason="paid elsewhere")
         expect(page.locator("article").first).to_contain_text("cancelled: paid elsewhere")
         expect(page.get_by_role("button", name="It was completed")).to_have_count(0)
+    finally:
+        assert ask("finance", "PUT", "/payments/availability", switch | {"available": True}).status_code == 200
+
+
+def test_a_withdrawal_that_waits_for_its_provider_is_rejected(
+    platform: Platform, ask: Ask, deposit: dict[str, Any], page: Page
+) -> None:
+    switch = {"provider": "sandbox", "direction": "withdrawal", "reason": "an outage"}
+    assert ask("finance", "PUT", "/payments/availability", switch | {"available": False}).status_code == 200
+    try:
+        waits = pay(ask, "withdrawals", "15.00")
+        enter(page, platform, "finance", "Payments")
+        go(page, f"payment/{waits['id']}", f"Payment {waits['id']}")
+        expect(page.locator("article").first).to_contain_text("waits for queue")
+        page.get_by_text("Reject it").click()
+        act(page, "Reject the withdrawal", Reason="another's account")
+        expect(page.locator("article").first).to_contain_text("staff: another's account")
+        expect(page.locator("main")).to_contain_text("finance-development review: reject")
     finally:
         assert ask("finance", "PUT", "/payments/availability", switch | {"available": True}).status_code == 200
 
