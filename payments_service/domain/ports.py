@@ -142,6 +142,9 @@ class Wallet(Protocol):
     async def check(self, command: Command) -> Check:
         """What the decision on a command would be now. Raises ServiceUnavailable."""
 
+    async def is_blocked(self, user_id: int) -> bool:
+        """Whether a player is blocked for fraud now. Raises ServiceUnavailable."""
+
 
 class Risk(Protocol):
     """How risky a player is."""

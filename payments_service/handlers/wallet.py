@@ -9,11 +9,12 @@ from pydantic import BaseModel, TypeAdapter, ValidationError
 from shared.asking import Asker
 from shared.contracts.commands import Command, encode
 from shared.contracts.events import LedgerEvent
-from shared.contracts.readings import Check
+from shared.contracts.readings import Check, RestrictionsReading
 from shared.errors import ServiceUnavailable
 
 T = TypeVar("T")
 _CHECK = TypeAdapter(Check)
+_RESTRICTIONS = TypeAdapter(RestrictionsReading)
 # Who is paid unseen, by the level of their score; whatever else the fraud service says is looked at.
 UNSEEN = frozenset({"SAFE", "SUSPICIOUS"})
 
@@ -43,6 +44,11 @@ class KafkaWallet:
             self._wallet, self._wallet.build_request("POST", "/limit-checks", content=encode(command), headers=headers)
         )
         return _decoded(_CHECK, body)
+
+    async def is_blocked(self, user_id: int) -> bool:
+        """As `Wallet.is_blocked`."""
+        body = await _answer(self._wallet, self._wallet.build_request("GET", f"/users/{user_id}/restrictions"))
+        return body != b"" and _decoded(_RESTRICTIONS, body).blocked
 
 
 class FraudScores:

@@ -24,7 +24,7 @@ from payments_service.repository import closed_loop, desk, effects, exceptions
 from payments_service.repository import payments as kept
 from shared import database, logs
 from shared.clock import Clock
-from shared.contracts.kinds import Status
+from shared.contracts.kinds import Reason, Status
 from shared.errors import PermanentError, ServiceUnavailable, TransientError
 from shared.telemetry import Metrics
 
@@ -236,6 +236,9 @@ class PaymentWorker:
 
     async def _risk_of(self, user_id: int) -> str | None:
         """Why somebody has to look before money leaves to a player, or None. What is not known is looked at."""
+        if await self._wallet.is_blocked(user_id):
+            # Since its hold, which the wallet would refuse now: it was looked at meanwhile, or queued.
+            return Reason.FRAUD_BLOCKED.value
         try:
             return "RISKY" if await self._risk.is_risky(user_id) else None
         except ServiceUnavailable as error:

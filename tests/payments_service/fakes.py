@@ -226,6 +226,7 @@ class ModelWallet:
         self.holds: dict[str, int] = {}
         self.decided: dict[UUID, tuple[Command, LedgerEvent]] = {}
         self.excluded: set[int] = set()
+        self.blocked: set[int] = set()
         self.refuses: dict[Kind, Reason] = {}
         self.mood = random.Random(0)
         self.trouble = 0.0
@@ -271,6 +272,12 @@ class ModelWallet:
             cash_minor=self.cash[command.user_id],
             reserved_minor=self.reserved[command.user_id],
         )
+
+    async def is_blocked(self, user_id: int) -> bool:
+        """As `Wallet.is_blocked`."""
+        if self.away:
+            raise ServiceUnavailable("no wallet")
+        return user_id in self.blocked
 
     def posted(self, kind: Kind) -> int:
         """How many rows of a kind were posted."""

@@ -1,11 +1,13 @@
-"""How the fraud service is asked who is paid unseen."""
+"""How the fraud service is asked who is paid unseen, and the wallet who is blocked."""
 
 from collections.abc import Callable
 
 import httpx2
 import pytest
 
-from payments_service.handlers.wallet import FraudScores
+from payments_service.handlers.wallet import FraudScores, KafkaWallet
+from shared.contracts.commands import Command
+from shared.contracts.events import LedgerEvent
 from shared.errors import ServiceUnavailable
 
 Handler = Callable[[httpx2.Request], httpx2.Response]
@@ -43,3 +45,38 @@ async def test_no_answer_is_no_score() -> None:
 
     with pytest.raises(ServiceUnavailable):
         await scores(lost).is_risky(42)
+
+
+class NobodyAsked:
+    """Decides nothing."""
+
+    async def ask(self, command: Command, within_s: float) -> LedgerEvent | None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("answer", "blocked"),
+    [
+        (httpx2.Response(404), False),
+        *(
+            (
+                httpx2.Response(
+                    200,
+                    json={
+                        **{"user_id": 42, "exclusion": None, "excluded_until": None, "tier": "VERIFIED"},
+                        **{"blocked": blocked, "block": None},
+                    },
+                ),
+                blocked,
+            )
+            for blocked in (True, False)
+        ),
+    ],
+)
+async def test_the_wallet_says_who_is_blocked(answer: httpx2.Response, blocked: bool) -> None:
+    def handler(request: httpx2.Request) -> httpx2.Response:
+        assert request.url.path == "/users/42/restrictions"
+        return answer
+
+    client = httpx2.AsyncClient(transport=httpx2.MockTransport(handler), base_url="http://wallet")
+    assert await KafkaWallet(NobodyAsked(), client).is_blocked(42) is blocked

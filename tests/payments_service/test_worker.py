@@ -11,7 +11,7 @@ import pytest
 
 from payments_service.domain.availability import Switch
 from payments_service.domain.ledger import Posted
-from payments_service.domain.payments import NEVER_ARRIVED
+from payments_service.domain.payments import NEVER_ARRIVED, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.domain.states import State
 from payments_service.handlers.worker import AT_ONCE, PaymentWorker
@@ -95,6 +95,26 @@ async def test_a_withdrawal_that_was_looked_at_for_days_goes_out_again_where_it_
     payments.provider.down = False
     await payments.later(minutes=1)
     assert (await payments.get(waits.id)).status is State.COMPLETED
+
+
+async def test_a_withdrawal_that_is_held_and_queued_is_looked_at_where_its_player_was_blocked_meanwhile(
+    payments: Setup,
+) -> None:
+    payments.wallet.cash[1] = 1000
+    payments.scores.risky = {1}
+    held = await payments.go(WITHDRAWAL)
+    await switch(payments, available=False)
+    async with payments.client() as client:
+        body = {"actor": "ann", "review": {"verdict": "approve", "reason": "known to us"}}
+        assert (await client.post(f"/payments/{held.id}/review", json=body)).status_code == 200
+    queued = await payments.get(held.id)
+    assert (queued.waits_for, queued.posted) == (Waits.QUEUE, Posted.HELD)
+    payments.scores.risky, payments.wallet.blocked = set(), {1}
+    await switch(payments, available=True)
+    assert await payments.queue_with().look() == 1
+    await payments.later(minutes=1)
+    found = await payments.get(held.id)
+    assert (found.waits_for, found.reason, payments.provider.books) == (Waits.REVIEW, "FRAUD_BLOCKED", {})
 
 
 async def test_a_chargeback_is_booked_however_long_its_provider_cannot_be_asked(payments: Setup) -> None:

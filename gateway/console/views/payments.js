@@ -16,6 +16,7 @@ const UUID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 const WHY = {
   LARGE: "a large amount",
   RISKY: "a risky player",
+  FRAUD_BLOCKED: "a player who is blocked for fraud",
   FRAUD_SCORE_UNKNOWN: "a player whose score is not known",
   REFUND_UNDER_WAY: "a refund of the player's is under way, and not in the ledger yet",
   NOT_TAKEN_BACK: "its provider would not take back what came from there",
