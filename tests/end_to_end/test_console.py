@@ -308,8 +308,10 @@ def test_what_does_not_agree_is_closed_with_a_reason(
 def test_the_kill_switch_is_turned_off_and_on_with_a_reason(platform: Platform, page: Page) -> None:
     enter(page, platform, "finance", "Kill switch")
     act(page, "Switch off", Provider="elsewhere", Reason="an outage")
-    expect(page.locator("main")).to_contain_text("Switched off: all payments by elsewhere")
-    act(page, "Switch on", Provider="elsewhere", Reason="it is over")
+    expect(page.locator("main")).to_contain_text("must be * or one of sandbox")
+    act(page, "Switch off", Provider="sandbox", Method="bank", Reason="an outage")
+    expect(page.locator("main")).to_contain_text("Switched off: all payments by sandbox, bank")
+    act(page, "Switch on", Provider="sandbox", Method="bank", Reason="it is over")
     expect(page.locator("main")).to_contain_text("All payments may begin.")
     expect(page.locator("tbody")).to_contain_text("it is over")
 
