@@ -295,14 +295,15 @@ def was_left(payment: Payment, answer: ProviderAnswer, now: datetime) -> bool:
 
 
 def is_on_its_way(payment: Payment) -> bool:
-    """Whether a payment waits for nobody and is not at its end, here or with its provider."""
-    if payment.waits_for is not None:
-        return False
-    return payment.status in states.OPEN or next_action(payment) not in (None, Action.ASK)
+    """Whether a payment waits for nobody of staff, and something is to be done or to be known of it."""
+    return next_action(payment) is not None
 
 
 def is_overdue(payment: Payment, now: datetime) -> bool:
     """Whether staff has to know that a payment's outcome is not known, or that what is next for it is not done."""
+    if next_action(payment) is Action.ASK and payment.status not in states.OPEN:
+        # News of what ended long ago is as old as it was asked for in vain: with these pauses, more than a day.
+        return payment.asks > len(ASK_AFTER)
     return is_on_its_way(payment) and now - (payment.changed_at or payment.created_at) >= OVERDUE_AFTER
 
 

@@ -4,9 +4,9 @@ from datetime import datetime
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from payments_service.domain import amounts, payments, states
+from payments_service.domain import amounts, payments
 from payments_service.domain.ledger import Posted, Step
-from payments_service.domain.payments import Payment
+from payments_service.domain.payments import Action, Payment
 from payments_service.domain.ports import Direction
 from payments_service.domain.settlement import ExceptionKind, Found, Side
 from payments_service.domain.states import State
@@ -46,11 +46,11 @@ async def decided(
 
 async def overdue(connection: AsyncConnection, payment: Payment, now: datetime) -> None:
     """Show staff a payment that is overdue, and what it waits for: its provider, or what is next for it here."""
-    is_open, since = payment.status in states.OPEN, payment.changed_at or payment.created_at
-    side, awaited = (Side.PROVIDER, None) if is_open else (Side.LEDGER, payments.next_action(payment))
+    since, awaited = payment.changed_at or payment.created_at, payments.next_action(payment)
+    side, expected = (Side.PROVIDER, None) if awaited is Action.ASK else (Side.LEDGER, awaited)
     text = f"{payment.status} since {since.isoformat()}"
     await exceptions.open_for(
-        connection, Found(ExceptionKind.OVERDUE, side, payment.id, payment.reference, awaited, text), now
+        connection, Found(ExceptionKind.OVERDUE, side, payment.id, payment.reference, expected, text), now
     )
 
 

@@ -133,8 +133,10 @@ def test_a_payment_is_overdue_while_it_is_open_or_something_is_to_be_done_for_it
     assert not any(payments.is_overdue(replace(captured, status=state), MOMENT) for state in State)
     for waits_for in Waits:
         assert not payments.is_overdue(replace(captured, status=State.UNKNOWN, waits_for=waits_for), later)
-    # What happened long ago, and there is news of now, is not overdue.
-    assert not payments.is_overdue(replace(captured, status=State.COMPLETED, news=True), later)
+    # What ended long ago, and there is news of now, is overdue once it was asked for in vain for as long.
+    told = replace(captured, status=State.COMPLETED, news=True)
+    assert not payments.is_overdue(told, later)
+    assert payments.is_overdue(replace(told, asks=len(payments.ASK_AFTER) + 1), later)
 
 
 def test_news_is_asked_for_until_there_is_an_answer_and_one_that_denies_it_each_time_is_believed() -> None:

@@ -122,12 +122,13 @@ async def test_a_chargeback_is_booked_however_long_its_provider_cannot_be_asked(
     payments.provider.take_back(deposit.id, Outcome.CHARGED_BACK)
     await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
     payments.provider.down = True
-    for _ in range(10):
-        await payments.later(hours=5)
+    for _ in range(20):
+        await payments.later(hours=2)
+    assert await payments.exceptions() == [("overdue", "provider")]
     payments.provider.down = False
     await payments.later(days=1)
     found = await payments.get(deposit.id)
-    assert (found.status, found.posted) == (State.CHARGED_BACK, Posted.TAKEN_BACK)
+    assert (found.status, found.posted, await payments.exceptions()) == (State.CHARGED_BACK, Posted.TAKEN_BACK, [])
 
 
 async def test_what_the_provider_does_not_know_any_more_is_for_staff(payments: Setup) -> None:
