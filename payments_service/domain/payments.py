@@ -201,7 +201,7 @@ def scheduled(payment: Payment, now: datetime) -> Payment:
         return replace(payment, due_at=None)
     if action is not Action.ASK:
         return replace(payment, due_at=now)
-    waits = NEWS_AFTER if payment.news and payment.asks < len(NEWS_AFTER) else ASK_AFTER
+    waits = NEWS_AFTER if payment.news and payment.asks <= len(NEWS_AFTER) else ASK_AFTER
     if payment.news and payment.asks == 0:
         return replace(payment, due_at=now)
     return replace(payment, due_at=now + waits[min(payment.asks, len(waits)) - 1 if payment.asks else 0])
@@ -218,7 +218,8 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
 
     None as an answer: the provider never heard of it. Then it goes out again, while that is still wanted.
     """
-    if answer is None or (answer == UNNAMED and _was_never_shown(payment)):
+    # What has ended and cannot be asked for by a name will never be.
+    if answer is None or (answer == UNNAMED and (_was_never_shown(payment) or payment.status not in states.OPEN)):
         return _unheard_of(payment, now)
     event = states.said(answer.outcome)
     was_paid = payment.status in (State.COMPLETED, State.REFUNDED) and payment.direction is not Direction.DEPOSIT
@@ -235,7 +236,7 @@ def answered(payment: Payment, answer: ProviderAnswer | None, now: datetime) -> 
             action=dict(answer.action) if answer.action is not None else payment.action,
             charged_back_minor=payment.charged_back_minor or answer.disputed_minor,
             asks=payment.asks + 1,
-            news=payment.news and not _is_news(payment, event) and payment.asks + 1 < len(NEWS_AFTER),
+            news=payment.news and not _is_news(payment, event) and payment.asks + 1 <= len(NEWS_AFTER),
         ),
         event,
         now,
@@ -260,7 +261,7 @@ def heard(payment: Payment, outcome: Outcome, now: datetime) -> Payment | None:
 def ignored(payment: Payment, now: datetime) -> Payment:
     """The payment after an answer that is illegal: asked again a few times, then left as it is."""
     asks = payment.asks + 1
-    return scheduled(replace(payment, asks=asks, news=payment.news and asks < len(NEWS_AFTER)), now)
+    return scheduled(replace(payment, asks=asks, news=payment.news and asks <= len(NEWS_AFTER)), now)
 
 
 def _is_news(payment: Payment, event: Event) -> bool:

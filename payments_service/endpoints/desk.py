@@ -167,7 +167,7 @@ class PaymentDesk:
             after = payments.given_up(payment, f"cancelled: {asked.cancellation.reason}"[:128], now)
             if after is None:
                 raise InvalidInput([FieldError("payment_id", "is no deposit that waits in the queue")])
-            await kept.save(connection, payment, after, now)
+            await effects.save(connection, payment, after, now)
 
     async def refund(self, payment_id: UUID, asked: AskedRefund) -> Sequence[PaymentView]:
         """Send some of a deposit back, or all that is left. The same request is the same refund.

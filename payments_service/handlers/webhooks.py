@@ -12,7 +12,7 @@ from payments_service.domain.payments import Payment, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderEvent
 from payments_service.domain.settlement import ExceptionKind, Found, Side
 from payments_service.domain.states import OPEN
-from payments_service.repository import events, exceptions
+from payments_service.repository import effects, events, exceptions
 from payments_service.repository import payments as kept
 from shared import database
 from shared.clock import Clock
@@ -44,7 +44,7 @@ class EventsTaken:
         if payment is None:
             await self._unmatched(connection, event, now)
         elif after is not None:
-            await kept.save(connection, payment, after, now)
+            await effects.save(connection, payment, after, now)
         if payment is not None and became == "contradicts":
             await exceptions.open_for(connection, _differs(payment, event), now)
         return became

@@ -110,15 +110,14 @@ class PaymentWorker:
         return len(taken)
 
     async def _attend_due(self, payment_id: UUID) -> None:
-        try:
-            await self.attend(payment_id)
-        except Exception:
-            # It stays due, and is shown to staff when it is overdue; all others go on.
-            log.exception("payment_not_moved_on", payment_id=str(payment_id))
-        try:
-            await self._show_overdue(payment_id)
-        except TransientError as error:
-            log.warning("payment_waits", payment_id=str(payment_id), code=error.code)
+        for step in (self.attend, self._show_overdue):
+            try:
+                await step(payment_id)
+            except TransientError as error:
+                log.warning("payment_waits", payment_id=str(payment_id), code=error.code)
+            except Exception:
+                # It stays due, and is shown to staff when it is overdue; all others go on.
+                log.exception("payment_not_moved_on", payment_id=str(payment_id))
 
     async def _show_overdue(self, payment_id: UUID) -> None:
         """Show staff what is tried again and again, in vain."""
@@ -332,7 +331,7 @@ class PaymentWorker:
                 after = payments.ignored(before, now)
                 await kept.note(connection, before, answer.outcome.value, now)
                 await exceptions.open_for(connection, effects.contradiction(before, answer.outcome), now)
-            if answer is None and before.status in states.MOVED:
+            if answer is None and before.status in states.MOVED and before.reference is not None:
                 found = effects.contradiction(before, "the provider does not know it")
                 await exceptions.open_for(connection, found, now)
             goes_on = after.status is not before.status
@@ -351,7 +350,7 @@ class PaymentWorker:
             refund = payments.return_of(before, left, now) if left > 0 else refunds[-1]
             await kept.add(connection, payments.in_hand(refund, now))
             after = payments.scheduled(replace(before, given_back_by=refund.id), now)
-            await kept.save(connection, before, after, now)
+            await effects.save(connection, before, after, now)
         await self.attend(refund.id)
         return True
 
@@ -375,7 +374,7 @@ class PaymentWorker:
             if before is None or before.status is not states.State.CREATED or before.waits_for is not None:
                 return True
             after = payments.in_hand(payments.scheduled(change(before), now), now)
-            await kept.save(connection, before, after, now)
+            await effects.save(connection, before, after, now)
         return True
 
     async def _save(self, connection: AsyncConnection, before: Payment, after: Payment) -> None:

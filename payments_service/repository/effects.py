@@ -18,9 +18,9 @@ from shared.contracts.events import LedgerEvent
 async def save(connection: AsyncConnection, before: Payment, after: Payment, now: datetime) -> None:
     """Save what a provider, or staff in its place, made of a locked payment."""
     await kept.save(connection, before, after, now)
-    if payments.is_overdue(after, now):
+    if payments.is_on_its_way(before) and payments.is_overdue(after, now):
         await overdue(connection, after, now)
-    elif payments.is_on_its_way(before) and not payments.is_on_its_way(after):
+    elif payments.is_overdue(before, now) or not payments.is_on_its_way(after):
         await exceptions.close_for(connection, after.id, ExceptionKind.OVERDUE, now)
     if after.of_payment is not None and after.status is not before.status:
         await _of_refund(connection, before, after, now)
@@ -45,13 +45,16 @@ async def decided(
 
 
 async def overdue(connection: AsyncConnection, payment: Payment, now: datetime) -> None:
-    """Show staff a payment that is overdue, and what it waits for: its provider, or what is next for it here."""
+    """Show staff a payment that is overdue, and what it waits for: its provider, or what is next for it here.
+
+    What people closed is not opened again before something changes.
+    """
     since, awaited = payment.changed_at or payment.created_at, payments.next_action(payment)
     side, expected = (Side.PROVIDER, None) if awaited is Action.ASK else (Side.LEDGER, awaited)
     text = f"{payment.status} since {since.isoformat()}"
-    await exceptions.open_for(
-        connection, Found(ExceptionKind.OVERDUE, side, payment.id, payment.reference, expected, text), now
-    )
+    found = Found(ExceptionKind.OVERDUE, side, payment.id, payment.reference, expected, text)
+    if not await exceptions.was_closed_by_people(connection, found):
+        await exceptions.open_for(connection, found, now)
 
 
 def contradiction(payment: Payment, said: str) -> Found:

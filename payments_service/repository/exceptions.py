@@ -24,6 +24,12 @@ async def open_for(connection: AsyncConnection, found: Found, now: datetime, bat
         await connection.execute(insert(settlement_exceptions).values(values))
 
 
+async def was_closed_by_people(connection: AsyncConnection, found: Found) -> bool:
+    """Whether somebody closed the same exception."""
+    closed = (*_same(found), _e.closed_by != _BY_ITSELF["closed_by"])
+    return (await connection.execute(select(_e.id).where(*closed).limit(1))).first() is not None
+
+
 async def close_for(connection: AsyncConnection, payment_id: UUID, kind: ExceptionKind, now: datetime) -> None:
     """Close what has come right by itself."""
     about = (_e.payment_id == payment_id, _e.kind == kind, _e.closed_at.is_(None))

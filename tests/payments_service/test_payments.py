@@ -142,17 +142,23 @@ def test_a_payment_is_overdue_while_it_is_open_or_something_is_to_be_done_for_it
 def test_news_is_asked_for_until_there_is_an_answer_and_one_that_denies_it_each_time_is_believed() -> None:
     told = replace(payment(Direction.DEPOSIT), status=State.COMPLETED, posted=Posted.CREDITED, news=True)
 
-    def asked(answer: Outcome, times: int) -> Payment:
+    def asked(answer: ProviderAnswer) -> tuple[Payment, timedelta]:
         found, now = told, MOMENT
-        for _ in range(times):
-            after = payments.answered(found, ProviderAnswer(answer, "ref", None, None), now)
+        for _ in range(50):
+            after = payments.answered(found, answer, now)
             assert after is not None
+            if not after.news:
+                return after, now - MOMENT
             found, now = after, after.due_at or now
-        return found
+        return found, now - MOMENT
 
-    assert asked(Outcome.UNKNOWN, 50).news
-    assert asked(Outcome.COMPLETED, len(payments.NEWS_AFTER) - 1).news
-    assert (asked(Outcome.COMPLETED, len(payments.NEWS_AFTER)).news, told.status) == (False, State.COMPLETED)
+    assert asked(ProviderAnswer(Outcome.UNKNOWN, None, None, None))[0].news
+    denied, after = asked(ProviderAnswer(Outcome.COMPLETED, "ref", None, None))
+    assert (denied.news, denied.due_at, denied.status) == (False, None, State.COMPLETED)
+    assert timedelta(minutes=10) <= after < timedelta(minutes=15)
+    # What cannot be asked for by a name will never be.
+    unnamed, at_once = asked(UNNAMED)
+    assert (unnamed.news, unnamed.status, at_once) == (False, State.COMPLETED, timedelta())
 
 
 def test_a_dispute_that_was_won_and_is_lost_again_is_asked_for() -> None:

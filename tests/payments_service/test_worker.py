@@ -14,8 +14,10 @@ from payments_service.domain.ledger import Posted
 from payments_service.domain.payments import NEVER_ARRIVED, Waits
 from payments_service.domain.ports import Direction, Outcome, ProviderAnswer, ProviderRequest
 from payments_service.domain.states import State
+from payments_service.handlers import worker as workers
 from payments_service.handlers.worker import AT_ONCE, PaymentWorker
 from payments_service.repository import desk
+from payments_service.repository import payments as kept
 from shared import database as databases
 from shared.telemetry import Metrics
 from tests.payments_service.fakes import FakeProvider
@@ -93,6 +95,8 @@ async def test_a_withdrawal_that_was_looked_at_for_days_goes_out_again_where_it_
         assert (await client.post(f"/payments/{waits.id}/review", json=body)).status_code == 200
     assert (await payments.get(waits.id)).status is State.UNKNOWN
     payments.provider.down = False
+    # It is not late: nobody had let it go.
+    assert await payments.exceptions() == []
     await payments.later(minutes=1)
     assert (await payments.get(waits.id)).status is State.COMPLETED
 
@@ -163,6 +167,56 @@ async def test_what_the_wallet_never_decides_is_shown_to_staff_a_day_later_until
     assert ((await payments.get(deposit.id)).posted, await payments.exceptions()) == (Posted.CREDITED, [])
 
 
+async def test_what_was_overdue_and_waits_for_somebody_or_has_ended_is_shown_no_more(payments: Setup) -> None:
+    payments.wallet.away = True
+    deposit = await payments.go(DEPOSIT)
+    await payments.later(days=1)
+    assert await payments.exceptions() == [("overdue", "ledger")]
+    await switch(payments, available=False)
+    await payments.later(minutes=1)
+    assert ((await payments.get(deposit.id)).waits_for, await payments.exceptions()) == (Waits.QUEUE, [])
+
+
+async def test_a_payment_of_other_money_that_was_overdue_is_shown_as_that_alone(payments: Setup) -> None:
+    payments.provider.at_once = 0
+    deposit = await payments.go(DEPOSIT)
+    payments.provider.down = True
+    await payments.later(days=2)
+    await payments.later(days=1)
+    assert await payments.exceptions() == [("overdue", "provider")]
+    payments.provider.settle_some()
+    told = payments.provider.outgoing[-1]._replace(amount_minor=400, outcome=Outcome.COMPLETED)
+    await payments.inbound.take("sandbox", [told])
+    assert (await payments.get(deposit.id)).waits_for is Waits.COMPLETION
+    assert await payments.exceptions() == [("amount", "provider")]
+
+
+async def test_what_staff_closed_is_not_shown_again_while_nothing_changes(payments: Setup) -> None:
+    payments.wallet.unheard = True
+    await payments.go(DEPOSIT)
+    await payments.later(days=1)
+    async with payments.client() as client:
+        for each in (await client.get("/settlement-exceptions")).json():
+            body = {"actor": "ann", "resolution": {"reason": "the wallet is being mended"}}
+            found = await client.post(f"/settlement-exceptions/{each['id']}/resolution", json=body)
+            assert found.status_code == 200
+    await payments.later(minutes=1)
+    assert await payments.exceptions() == []
+
+
+async def test_a_refund_that_was_only_inferred_is_no_contradiction_where_its_provider_has_it_under_no_name(
+    payments: Setup,
+) -> None:
+    deposit = await payments.go(DEPOSIT)
+    payments.provider.take_back(deposit.id, Outcome.REFUNDED)
+    await payments.inbound.take("sandbox", payments.provider.outgoing[-1:])
+    await payments.later(seconds=1)
+    async with databases.transaction(payments.engine) as connection:
+        await kept.ask_again(connection, [deposit.id], payments.now)
+    await payments.later(minutes=1)
+    assert await payments.exceptions() == []
+
+
 async def test_a_payment_that_breaks_is_logged_and_holds_up_nobody_else(
     payments: Setup, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -182,7 +236,18 @@ async def test_a_payment_that_breaks_is_logged_and_holds_up_nobody_else(
     assert await payments.exceptions() == [("overdue", "ledger")]
 
 
-async def test_a_provider_that_does_not_answer_holds_up_none_of_anothers_payments(payments: Setup) -> None:
+async def test_a_row_that_cannot_be_read_holds_up_nobody_else(payments: Setup) -> None:
+    strange = await payments.add(payments.new(DEPOSIT))
+    fine = await payments.add(payments.new(DEPOSIT, user_id=2))
+    await as_administrator(payments.database, f"UPDATE payments.payments SET status = 'later' WHERE id = '{strange}'")
+    await payments.worker.look()
+    assert (await payments.get(fine)).status is State.COMPLETED
+
+
+async def test_a_provider_that_does_not_answer_holds_up_none_of_anothers_payments(
+    payments: Setup, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(workers, "PROVIDER_WITHIN_S", 3600)
     worker = PaymentWorker(
         payments.engine,
         {"hanging": Hanging(name="hanging"), "sandbox": payments.provider},

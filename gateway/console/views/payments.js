@@ -135,8 +135,8 @@ function rejecting(found, again) {
 
 function completing(found, again) {
   // Of each person the last word counts, of those said since it came to wait for what it waits for.
-  const came = found.moves.findLast((move) => move.waits_for !== found.waits_for);
-  const counts = ({ act, at }) => act === "completion" && (!came || new Date(at) > new Date(came.at));
+  const since = found.moves[found.moves.findLastIndex((move) => move.waits_for !== found.waits_for) + 1].at;
+  const counts = ({ act, at }) => act === "completion" && new Date(at) >= new Date(since);
   const stands = new Map(found.said.filter(counts).map(({ actor, verdict }) => [actor, verdict]));
   const spoken = [...stands].map(([actor, verdict]) => `${actor} said ${verdict}`).join(", ");
   const told = stands.size
