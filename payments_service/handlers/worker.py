@@ -123,7 +123,7 @@ class PaymentWorker:
         """Show staff what is tried again and again, in vain."""
         now = self._clock()
         async with database.transaction(self._engine) as connection:
-            payment = await kept.find(connection, payment_id)
+            payment = await kept.lock(connection, payment_id)
             if payment is not None and payments.is_overdue(payment, now):
                 await effects.overdue(connection, payment, now)
 
