@@ -6,7 +6,7 @@ other side is called inside a transaction, and what comes of it is applied to th
 """
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -250,7 +250,8 @@ class PaymentWorker:
         return await self._go_out(payment)
 
     async def _go_out(self, payment: Payment) -> bool:
-        answer = await self._call(payment, await self._of_reference(payment))
+        of_reference = await self._of_reference(payment)
+        answer = await self._heard(payment, lambda provider: _begin(provider, payment, of_reference))
         return await self._answered(payment.id, answer)
 
     async def _of_reference(self, payment: Payment) -> str | None:
@@ -261,22 +262,17 @@ class PaymentWorker:
             deposit = await kept.find(connection, payment.of_payment)
         return None if deposit is None else deposit.reference
 
-    async def _call(self, payment: Payment, of_reference: str | None) -> ProviderAnswer:
+    async def _heard(
+        self, payment: Payment, ask: Callable[[Provider], Awaitable[ProviderAnswer | None]]
+    ) -> ProviderAnswer | None:
+        """What a payment's provider answers, or why it is not known. The next look finds whether it was done."""
         provider = self._providers.get(payment.provider)
         if provider is None:
             return NOT_REACHED
-        request = payment.request()
         try:
             async with asyncio.timeout(PROVIDER_WITHIN_S):
-                match payment.goes_as:
-                    case Direction.DEPOSIT:
-                        return await provider.deposit(request)
-                    case Direction.WITHDRAWAL:
-                        return await provider.pay_out(request)
-                    case Direction.REFUND:
-                        return await provider.refund(request, of_reference or "")
+                return await ask(provider)
         except ServiceUnavailable:
-            # Nothing was done; the next look finds that the provider never heard of it, and sends it again.
             return NOT_REACHED
         except TimeoutError:
             return NO_ANSWER
@@ -285,20 +281,8 @@ class PaymentWorker:
             return NOT_READ
 
     async def _ask(self, payment: Payment, *, available: bool) -> bool:
-        provider = self._providers.get(payment.provider)
-        answer: ProviderAnswer | None = NOT_REACHED
         of_reference = await self._of_reference(payment)
-        try:
-            async with asyncio.timeout(PROVIDER_WITHIN_S):
-                if provider is not None:
-                    answer = await self._stands_at(provider, payment, of_reference)
-        except ServiceUnavailable:
-            answer = NOT_REACHED
-        except TimeoutError:
-            answer = NO_ANSWER
-        except UNREADABLE:
-            log.exception("provider_not_understood", payment_id=str(payment.id), provider=payment.provider)
-            answer = NOT_READ
+        answer = await self._heard(payment, lambda provider: self._stands_at(provider, payment, of_reference))
         if answer in (None, UNNAMED) and payments.goes_out_again(payment, self._clock()):
             if available:
                 return await self._go_out(payment)
@@ -384,6 +368,16 @@ class PaymentWorker:
             refused = before.status is states.State.CREATED and after.status is states.State.FAILED
             status = "refused" if refused else after.status.value
             self._metrics.payments.labels(after.direction.value, after.provider, status).inc()
+
+
+async def _begin(provider: Provider, payment: Payment, of_reference: str | None) -> ProviderAnswer:
+    match payment.goes_as:
+        case Direction.DEPOSIT:
+            return await provider.deposit(payment.request())
+        case Direction.WITHDRAWAL:
+            return await provider.pay_out(payment.request())
+        case Direction.REFUND:
+            return await provider.refund(payment.request(), of_reference or "")
 
 
 def _queued(payment: Payment) -> Payment:
